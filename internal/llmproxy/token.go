@@ -1,0 +1,135 @@
+package llmproxy
+
+import (
+	"crypto/rand"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/base64"
+	"encoding/binary"
+	"hash/crc32"
+	"time"
+)
+
+// SecretPrefix begins every token secret. "sk-" is what some clients insist on; secret scanners find the rest.
+const SecretPrefix = "sk-llmp-"
+
+// SecretLen is the length of a token secret in characters: the prefix and 36 bytes in unpadded base64url.
+const SecretLen = len(SecretPrefix) + 48
+
+// TokenHash is the SHA-256 of a whole token secret: all that is stored of it.
+type TokenHash [sha256.Size]byte
+
+// Token is a withering token: bound to a project, expiring, limited, revocable.
+type Token struct {
+	ID                 TokenID
+	ProjectID          ProjectID
+	Name               string
+	CreatedAt          time.Time
+	ExpiresAt          time.Time // at this moment it is expired
+	Active             bool
+	RevokedAt          time.Time // zero if it was not revoked
+	MaxRequests        int64     // lifetime cap, 1..1e9; 0 means none
+	RequestsPerHour    int64     // cap in each UTC clock hour, 1..1e9; 0 means none
+	RequestCount       int64     // spends so far
+	LastUsedAt         time.Time // zero if never
+	RequestHeadersDrop []string  // headers of the caller that this token's requests do not carry on
+
+	Epoch    int64 // the project's epoch when it was minted or last rotated
+	Revision int64 // raised by each management change, never by a spend
+}
+
+// Gate is a token's row as a spend is decided on: the token, its hashes and its hourly window.
+type Gate struct {
+	Token
+	Hash          TokenHash // of the current secret
+	PreviousHash  TokenHash // of the secret before a rotation
+	PreviousUntil time.Time // the previous secret is good before this moment; zero if there is none
+	WindowHour    int64     // hour since the Unix epoch that WindowCount belongs to
+	WindowCount   int64     // spends in WindowHour
+}
+
+// Refusal says why a spend at now with a secret of this hash is refused, or nil if it is not: [ErrNotFound] for another secret,
+// then [ErrRevoked], [ErrExpired], [ErrExhausted] or a [*RateLimitError]. Stores decide with one atomic statement and ask here for
+// the reason; a project that is gone, inactive or of a later epoch is [Project.Refusal]'s.
+func (g *Gate) Refusal(hash TokenHash, now time.Time) error {
+	current := subtle.ConstantTimeCompare(hash[:], g.Hash[:]) == 1
+	previous := subtle.ConstantTimeCompare(hash[:], g.PreviousHash[:]) == 1 && now.Before(g.PreviousUntil)
+	switch {
+	case !current && !previous:
+		return ErrNotFound
+	case !g.Active:
+		return ErrRevoked
+	case !now.Before(g.ExpiresAt):
+		return ErrExpired
+	case g.MaxRequests > 0 && g.RequestCount >= g.MaxRequests:
+		return ErrExhausted
+	case g.RequestsPerHour > 0 && g.WindowHour == HourOf(now) && g.WindowCount >= g.RequestsPerHour:
+		return &RateLimitError{RetryAfter: UntilNextHour(now)}
+	}
+	return nil
+}
+
+// Refusal says why the project refuses a token minted at this epoch: [ErrRevoked] where it was deleted or has revoked all its
+// tokens since, [ErrProjectInactive] where it is deactivated.
+func (p *Project) Refusal(tokenEpoch int64) error {
+	switch {
+	case !p.DeletedAt.IsZero() || tokenEpoch < p.Epoch:
+		return ErrRevoked
+	case !p.Active:
+		return ErrProjectInactive
+	}
+	return nil
+}
+
+// HourOf is the UTC clock hour of a moment, counted from the Unix epoch: the window that RequestsPerHour limits.
+func HourOf(now time.Time) int64 { return now.Unix() / 3600 }
+
+// UntilNextHour is the time from now to the next window, over 0.
+func UntilNextHour(now time.Time) time.Duration {
+	return time.Unix((HourOf(now)+1)*3600, 0).Sub(now)
+}
+
+// NewTokenSecret makes a secret for the token: prefix, then base64url of its id (16 bytes), random bytes (16) and the CRC-32 (IEEE,
+// big-endian) of prefix, id and random.
+func NewTokenSecret(id TokenID) Secret {
+	var raw [36]byte
+	copy(raw[:16], id.UUID[:])
+	_, _ = rand.Read(raw[16:32]) // never fails: crypto/rand ends the process instead
+	binary.BigEndian.PutUint32(raw[32:], secretChecksum(raw[:32]))
+	return NewSecret(SecretPrefix + base64.RawURLEncoding.EncodeToString(raw[:]))
+}
+
+// ParseTokenSecret checks shape and checksum of a token secret and returns the id it names. Every secret has one spelling. It does
+// not say that the token exists, and it allocates nothing.
+func ParseTokenSecret(s string) (TokenID, bool) {
+	if len(s) != SecretLen || s[:len(SecretPrefix)] != SecretPrefix {
+		return TokenID{}, false
+	}
+	var text [48]byte // 48 characters are 36 bytes without a spare bit, so decoding is one to one
+	var raw [36]byte
+	copy(text[:], s[len(SecretPrefix):])
+	for _, c := range text {
+		if c == '\r' || c == '\n' { // the decoder passes over them
+			return TokenID{}, false
+		}
+	}
+	if n, err := base64.RawURLEncoding.Decode(raw[:], text[:]); err != nil || n != len(raw) {
+		return TokenID{}, false
+	}
+	if binary.BigEndian.Uint32(raw[32:]) != secretChecksum(raw[:32]) {
+		return TokenID{}, false
+	}
+	return TokenID{UUID(raw[:16])}, true
+}
+
+// HashTokenSecret is what a store keeps of a secret and compares with.
+func HashTokenSecret(s string) TokenHash {
+	var buf [SecretLen]byte
+	return sha256.Sum256(append(buf[:0], s...))
+}
+
+var prefixChecksum = crc32.ChecksumIEEE([]byte(SecretPrefix))
+
+func secretChecksum(idAndRandom []byte) uint32 {
+	return crc32.Update(prefixChecksum, crc32.IEEETable, idAndRandom)
+}
