@@ -37,8 +37,9 @@ type Project struct {
 	Capture   Capture         //
 	Endpoints []EndpointGroup // groups its tokens may call
 
-	Epoch    int64 // a bulk revoke raises it; tokens of an earlier epoch are refused
-	Revision int64 // raised by each management change; what ETag and If-Match compare
+	Epoch    int64     // a bulk revoke raises it; tokens of an earlier epoch are refused
+	EpochAt  time.Time // when the last bulk revoke was; zero if there was none
+	Revision int64     // raised by each management change; what ETag and If-Match compare
 }
 
 // Enabled reports whether the project's tokens may call endpoints of this group.

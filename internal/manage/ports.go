@@ -1,0 +1,41 @@
+package manage
+
+import (
+	"context"
+	"time"
+
+	"github.com/sofatutor/llm-proxy/internal/llmproxy"
+)
+
+// Store is what management asks of storage. Each change is one transaction with its audit entry: what cannot be audited does not
+// happen. A confirmed change survives a power cut and holds for the next spend in every process. Methods are safe for concurrent
+// use; a store that cannot answer wraps [llmproxy.ErrUnavailable], a thing that is not there [llmproxy.ErrNotFound].
+type Store interface {
+	// CreateProject stores a new project.
+	CreateProject(ctx context.Context, p llmproxy.Project, entry llmproxy.AuditEntry) error
+	// Project returns a project; a deleted one is not found.
+	Project(ctx context.Context, id llmproxy.ProjectID) (llmproxy.Project, error)
+	// Projects lists projects, newest first. More says that there are further ones after the last.
+	Projects(ctx context.Context, f llmproxy.ProjectFilter, page llmproxy.Page) (projects []llmproxy.Project, more bool, err error)
+	// UpdateProject stores what change makes of the project, with Revision raised by one. An error of change is returned as it
+	// is and nothing happens. Change may be called again where another change came between. Setting DeletedAt deletes: the
+	// project is not found from then on and its tokens are refused as revoked.
+	UpdateProject(ctx context.Context, id llmproxy.ProjectID, change func(p *llmproxy.Project) (llmproxy.AuditEntry, error)) (llmproxy.Project, error)
+	// RevokeProjectTokens refuses all tokens minted so far, by raising the project's epoch, and returns how many were active.
+	RevokeProjectTokens(ctx context.Context, id llmproxy.ProjectID, now time.Time, entry llmproxy.AuditEntry) (revoked int64, err error)
+
+	// CreateToken stores a new token under the project's current epoch; a project that is not there is [llmproxy.ErrNotFound].
+	CreateToken(ctx context.Context, g llmproxy.Gate, entry llmproxy.AuditEntry) error
+	// Token returns a token as it now is: one refused by its project's epoch or deletion is not Active and has RevokedAt.
+	Token(ctx context.Context, id llmproxy.TokenID) (llmproxy.Token, error)
+	// Tokens lists tokens as they now are, newest first. More says that there are further ones after the last.
+	Tokens(ctx context.Context, f llmproxy.TokenFilter, page llmproxy.Page) (tokens []llmproxy.Token, more bool, err error)
+	// UpdateTokens stores what change makes of each token (at most 90), all or none, with Revision raised by one. Counters,
+	// window and last use belong to spends: what change does to them is ignored. For the rest as UpdateProject.
+	UpdateTokens(ctx context.Context, ids []llmproxy.TokenID, change func(g *llmproxy.Gate) (llmproxy.AuditEntry, error)) ([]llmproxy.Token, error)
+
+	// AppendAudit stores an entry that belongs to no change: a refused attempt.
+	AppendAudit(ctx context.Context, entry llmproxy.AuditEntry) error
+	// Audit lists entries, newest first. More says that there are further ones after the last.
+	Audit(ctx context.Context, f llmproxy.AuditFilter, page llmproxy.Page) (entries []llmproxy.AuditEntry, more bool, err error)
+}
