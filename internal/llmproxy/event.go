@@ -51,6 +51,7 @@ type Event struct {
 	Request   Message
 	Response  Message
 	Model     string
+	Created   int64 // the answer's own time in Unix seconds, if it says
 	Usage     *Usage
 
 	// UsageKind is how the endpoint reports usage (a name of package usage, "" if it does not). It travels with the event inside

@@ -42,6 +42,12 @@ func (e *Event) appendJSON(dst []byte, bodies bool) []byte {
 	dst = appendString(dst, `,"path":`, e.Path)
 	dst = appendInt(dst, `,"status":`, int64(e.Status))
 	dst = appendString(dst, `,"outcome":`, string(e.Outcome))
+	return append(e.AppendDetails(dst, bodies), '}')
+}
+
+// AppendDetails adds what the record says beyond who asked for what and how it ended: code, stream, timing, request, response,
+// model, created and usage, each led by a comma, to be written into an object that has a member already.
+func (e *Event) AppendDetails(dst []byte, bodies bool) []byte {
 	dst = appendString(dst, `,"code":`, e.Code)
 	dst = append(dst, `,"stream":`...)
 	dst = strconv.AppendBool(dst, e.Stream)
@@ -54,11 +60,12 @@ func (e *Event) appendJSON(dst []byte, bodies bool) []byte {
 	dst = e.Request.appendJSON(append(dst, `,"request":`...), bodies)
 	dst = e.Response.appendJSON(append(dst, `,"response":`...), bodies)
 	dst = appendString(dst, `,"model":`, e.Model)
+	dst = appendInt(dst, `,"created":`, e.Created)
 	if e.Usage != nil {
 		usage, _ := json.Marshal(e.Usage) // numbers, a bool and a constant: it cannot fail
 		dst = append(append(dst, `,"usage":`...), usage...)
 	}
-	return append(dst, '}')
+	return dst
 }
 
 func (m *Message) appendJSON(dst []byte, bodies bool) []byte {
@@ -153,6 +160,7 @@ type eventJSON struct {
 	Request   messageJSON `json:"request"`
 	Response  messageJSON `json:"response"`
 	Model     string      `json:"model"`
+	Created   int64       `json:"created"`
 	Usage     *Usage      `json:"usage"`
 	Version   int         `json:"version"`
 }
@@ -202,7 +210,7 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 		ID: r.ID, Time: r.Time.UTC(), TokenID: r.TokenID, ProjectID: r.ProjectID, Provider: r.Provider, Method: r.Method, Path: r.Path,
 		Status: r.Status, Outcome: r.Outcome, Code: r.Code, Stream: r.Stream, Request: request, Response: response,
 		Timing: Timing{Total: fromMillis(r.Timing.Total), Auth: fromMillis(r.Timing.Auth), FirstByte: fromMillis(r.Timing.FirstByte), Upstream: fromMillis(r.Timing.Upstream)},
-		Model:  r.Model, Usage: r.Usage,
+		Model:  r.Model, Created: r.Created, Usage: r.Usage,
 	}
 	return nil
 }
