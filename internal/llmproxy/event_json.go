@@ -232,14 +232,19 @@ func (r *messageJSON) message() (Message, error) {
 	m.Body = &Body{Size: r.Body.Size}
 	if r.Body.Text != nil {
 		m.Body.Head = []byte(*r.Body.Text)
-		m.Body.Tail = []byte(r.Body.Tail)
+		if r.Body.Tail != "" {
+			m.Body.Tail = []byte(r.Body.Tail)
+		}
 		return m, nil
 	}
 	tail, err := base64.StdEncoding.DecodeString(r.Body.Tail)
 	if err != nil {
 		return Message{}, fmt.Errorf("tail: %w", err)
 	}
-	m.Body.Head, m.Body.Tail = r.Body.Base64, tail
+	m.Body.Head = r.Body.Base64
+	if len(tail) > 0 {
+		m.Body.Tail = tail
+	}
 	return m, nil
 }
 

@@ -10,17 +10,24 @@ const redacted = "REDACTED"
 
 // Secret is a value that must not be seen: a provider key, a token's secret, an operator's password. However it is printed,
 // logged or encoded it shows "REDACTED"; only [Secret.Reveal] gives the value, so every place that needs it can be found.
-type Secret struct{ value string }
+type Secret struct {
+	value *string // behind a pointer, since fmt prints fields by reflection where it is given a verb that does not fit
+}
 
 // NewSecret wraps a value that must not be seen.
-func NewSecret(value string) Secret { return Secret{value} }
+func NewSecret(value string) Secret { return Secret{&value} }
 
 // Reveal returns the value itself. It belongs into a header that leaves for the upstream, a file of mode 0600 or the one answer
 // that shows a new token, and nowhere else.
-func (s Secret) Reveal() string { return s.value }
+func (s Secret) Reveal() string {
+	if s.value == nil {
+		return ""
+	}
+	return *s.value
+}
 
 // IsZero reports whether there is no value.
-func (s Secret) IsZero() bool { return s.value == "" }
+func (s Secret) IsZero() bool { return s.Reveal() == "" }
 
 // String implements [fmt.Stringer].
 func (s Secret) String() string { return redacted }

@@ -124,12 +124,22 @@ func ParseTokenSecret(s string) (TokenID, bool) {
 
 // HashTokenSecret is what a store keeps of a secret and compares with.
 func HashTokenSecret(s string) TokenHash {
-	var buf [SecretLen]byte
-	return sha256.Sum256(append(buf[:0], s...))
+	var buf [SecretLen]byte // on the stack: this runs for every request
+	if len(s) != len(buf) {
+		return sha256.Sum256([]byte(s))
+	}
+	copy(buf[:], s)
+	return sha256.Sum256(buf[:])
 }
 
 var prefixChecksum = crc32.ChecksumIEEE([]byte(SecretPrefix))
 
+// secretChecksum goes on from the prefix's checksum. It does by hand what [crc32.Update] does, which would move its argument to the
+// heap; for 32 bytes the table is as fast.
 func secretChecksum(idAndRandom []byte) uint32 {
-	return crc32.Update(prefixChecksum, crc32.IEEETable, idAndRandom)
+	crc := ^prefixChecksum
+	for _, b := range idAndRandom {
+		crc = crc32.IEEETable[byte(crc)^b] ^ crc>>8
+	}
+	return ^crc
 }
