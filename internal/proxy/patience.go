@@ -1,0 +1,82 @@
+package proxy
+
+import (
+	"sync/atomic"
+	"time"
+)
+
+// What an exchange is waiting for.
+type waiting int32
+
+const (
+	forNothing waiting = iota
+	forCaller          // bytes of the request
+	forHead            // the head of the answer
+	forBody            // bytes of the answer
+	forWrite           // the caller to take bytes
+)
+
+// callerIdle is how long a caller may keep us waiting for its next bytes, or for taking ours.
+const callerIdle = time.Minute
+
+// patience ends an exchange that waits too long for one thing. It has one timer for the whole exchange; a chunk that passes costs two
+// atomic stores.
+type patience struct {
+	what   atomic.Int32
+	since  atomic.Int64 // monotonic ns since epoch
+	limits [forWrite + 1]time.Duration
+	timer  *time.Timer
+	expire func(waiting)
+}
+
+// monotonicEpoch is what patience counts from.
+var monotonicEpoch = time.Now()
+
+func monotonicNow() int64 { return int64(time.Since(monotonicEpoch)) }
+
+// wait notes what the exchange waits for from now on.
+func (p *patience) wait(what waiting) {
+	p.since.Store(monotonicNow())
+	p.what.Store(int32(what))
+}
+
+// begin starts the timer.
+func (p *patience) begin(head, body time.Duration) {
+	p.limits = [...]time.Duration{forNothing: 0, forCaller: callerIdle, forHead: head, forBody: body, forWrite: callerIdle}
+	p.wait(forNothing)
+	first := shortest(p.limits[forCaller:])
+	if p.timer == nil {
+		p.timer = time.AfterFunc(first, p.check)
+	} else {
+		p.timer.Reset(first)
+	}
+}
+
+// check runs when the timer fires: it ends the exchange, or sleeps until the limit may be reached.
+func (p *patience) check() {
+	what := waiting(p.what.Load())
+	since := p.since.Load()
+	limit := p.limits[what]
+	if limit == 0 {
+		p.timer.Reset(shortest(p.limits[forCaller:]))
+		return
+	}
+	if left := limit - time.Duration(monotonicNow()-since); left > 0 {
+		p.timer.Reset(min(left, shortest(p.limits[forCaller:])))
+		return
+	}
+	p.expire(what)
+}
+
+// end stops the timer and reports whether it is at rest: if not, check may still be running.
+func (p *patience) end() bool { return p.timer == nil || p.timer.Stop() }
+
+func shortest(limits []time.Duration) time.Duration {
+	least := time.Duration(0)
+	for _, l := range limits {
+		if l > 0 && (least == 0 || l < least) {
+			least = l
+		}
+	}
+	return least
+}

@@ -1,0 +1,178 @@
+package proxy
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+
+	"github.com/sofatutor/llm-proxy/internal/llmproxy"
+)
+
+// respond gives the caller the upstream's answer as it comes. It returns a refusal only while nothing has gone out.
+func (x *exchange) respond() *refusal {
+	x.capture.start(x.call.Length, isEventStream(x.call.Header))
+	x.patience.wait(forBody)
+	if x.call.Status == http.StatusSwitchingProtocols {
+		x.answering = false
+		return refuseUpstreamInvalid
+	}
+	held, heldErr := 0, error(nil)
+	if x.call.Status >= http.StatusBadRequest {
+		if held, heldErr = x.holdErrorAnswer(); heldErr != nil && heldErr != io.EOF {
+			return x.brokenErrorAnswer(heldErr)
+		}
+		if x.call.Status == http.StatusUnauthorized || x.quotesKey(held) {
+			return x.keyRefused()
+		}
+	}
+	x.sendHead()
+	x.sendBody(held, heldErr)
+	return nil
+}
+
+// sendHead gives the caller status and headers.
+func (x *exchange) sendHead() {
+	out := x.w.Header()
+	named := connectionNames(x.call.Header["Connection"])
+	for name, values := range x.call.Header {
+		if x.upstream.dropsResponse(name) || named[name] {
+			continue
+		}
+		if (name == "Location" || name == "Refresh") && leadsAway(name, first(values), x.match.Provider.BaseURL) {
+			continue
+		}
+		if name == RequestIDHeader { // of another proxy like this one, further up
+			continue
+		}
+		out[name] = values
+	}
+	// net/http adds these where the keys are absent.
+	for _, name := range [...]string{"Date", "Content-Type"} {
+		if _, ok := out[name]; !ok {
+			out[name] = nil
+		}
+	}
+	x.allowOrigin(out)
+	x.event.Status = x.call.Status
+	x.event.Stream = x.capture.counting
+	x.answered = true
+	x.w.WriteHeader(x.call.Status)
+}
+
+// sendBody passes the body on: held bytes of it are in the capture already, and heldErr is how reading them ended. What came is flushed
+// at once, unless it is sure that more has come or that all has.
+func (x *exchange) sendBody(held int, heldErr error) {
+	flusher, _ := x.w.(http.Flusher)
+	length := x.call.Length
+	passed := int64(0)
+	space, n, err := x.capture.head.b[:held], held, heldErr
+	for {
+		if n > 0 {
+			if x.event.Timing.FirstByte == 0 {
+				x.event.Timing.FirstByte = max(time.Since(x.start), 1)
+			}
+			passed += int64(n)
+			x.patience.wait(forWrite)
+			if _, werr := x.w.Write(space[:n]); werr != nil {
+				x.writeFailed()
+				return
+			}
+			if flusher != nil && err == nil && passed != length && n < len(space) {
+				flusher.Flush()
+			}
+		} else if flusher != nil && err == nil && x.capture.counting && x.event.Timing.FirstByte == 0 {
+			flusher.Flush() // an event stream may begin with a long silence, and its caller waits for the head
+		}
+		if err != nil {
+			x.bodyEnded(err)
+			return
+		}
+		x.patience.wait(forBody)
+		space = x.capture.space()
+		n, err = x.call.Read(space)
+		x.capture.advance(space, n)
+	}
+}
+
+// bodyEnded notes how the answer ended.
+func (x *exchange) bodyEnded(err error) {
+	if err == io.EOF {
+		x.event.Outcome = llmproxy.Complete
+		return
+	}
+	x.broken = true
+	x.event.Outcome = llmproxy.Cut
+	if gone := x.goneRefusal(); gone != nil {
+		x.event.Outcome = gone.outcome
+	}
+}
+
+// writeFailed notes that the caller takes no more.
+func (x *exchange) writeFailed() {
+	x.broken = true
+	x.event.Outcome = llmproxy.ClientGone
+	if gone := x.goneRefusal(); gone != nil {
+		x.event.Outcome = gone.outcome
+	}
+}
+
+// searchedError is how much of an error answer is searched for the provider key.
+const searchedError = 64 << 10
+
+// holdErrorAnswer reads the head of an error answer into the capture, so that it can be searched before any of it goes out. It returns
+// how much there is and how reading ended: nil if there is more.
+func (x *exchange) holdErrorAnswer() (held int, err error) {
+	for held < searchedError && err == nil {
+		space := x.capture.space()
+		var n int
+		n, err = x.call.Read(space)
+		x.capture.advance(space, n)
+		held += n
+	}
+	return held, err
+}
+
+// brokenErrorAnswer handles an error answer that broke off while it was held: what came goes out and breaks off there too.
+func (x *exchange) brokenErrorAnswer(err error) *refusal {
+	held := x.capture.headLen
+	if x.call.Status == http.StatusUnauthorized || x.quotesKey(held) {
+		return x.keyRefused()
+	}
+	x.sendHead()
+	x.sendBody(held, err)
+	return nil
+}
+
+// keyRefused takes the place of an answer about our key. The key may have been changed at the provider, so the next request reads it
+// anew; this one is not sent again.
+func (x *exchange) keyRefused() *refusal {
+	x.answering = false
+	x.h.cfg.Keys.Forget(&x.project)
+	return refuseUpstreamAuth
+}
+
+// leadsAway reports whether a Location or Refresh leads to another origin than the upstream's own. A caller that follows it would
+// take its token there.
+func leadsAway(name, value string, base *url.URL) bool {
+	target := value
+	if name == "Refresh" {
+		i := strings.Index(strings.ToLower(value), "url=")
+		if i < 0 {
+			return false
+		}
+		target = strings.Trim(value[i+len("url="):], `"' `)
+	}
+	if strings.ContainsAny(target, "\\\t\r\n") { // browsers read a backslash as a slash, and leave control characters out
+		return true
+	}
+	u, err := url.Parse(target)
+	if err != nil {
+		return true
+	}
+	if u.Scheme == "" && u.Host == "" {
+		return false
+	}
+	return !strings.EqualFold(u.Host, base.Host) || u.Scheme != "" && u.Scheme != base.Scheme
+}

@@ -1,0 +1,101 @@
+package proxy
+
+import (
+	"errors"
+	"io"
+
+	"sync"
+	"sync/atomic"
+)
+
+// Errors of a request body on its way up.
+var (
+	errTooLarge      = errors.New("request body over the cap")
+	errUploadStopped = errors.New("the exchange has ended")
+)
+
+// upload is a request body that is not read before the call: larger than a small one, or of unknown length. The transport may go on
+// reading after the exchange has ended, so it belongs to no pool, and what it captured is handed over once by stop.
+type upload struct {
+	src      io.ReadCloser
+	max      int64
+	touched  atomic.Bool // a read was begun: the body cannot be sent again
+	patience *patience
+
+	mu      sync.Mutex
+	size    int64
+	kept    *buffer
+	keptLen int
+	err     error // of src, or errTooLarge
+	stopped bool
+}
+
+func newUpload(src io.ReadCloser, max int64, patience *patience) *upload {
+	return &upload{src: src, max: max, patience: patience, kept: getBuffer(0)}
+}
+
+// Read implements [io.Reader].
+func (u *upload) Read(p []byte) (int, error) {
+	u.touched.Store(true)
+	u.mu.Lock()
+	stopped := u.stopped
+	u.mu.Unlock()
+	if stopped {
+		return 0, errUploadStopped
+	}
+	u.patience.wait(forCaller)
+	n, err := u.src.Read(p)
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if u.stopped {
+		return 0, errUploadStopped
+	}
+	u.patience.wait(forHead)
+	u.size += int64(n)
+	if u.size > u.max {
+		u.err = errTooLarge
+		return 0, errTooLarge
+	}
+	u.keep(p[:n])
+	if err != nil && err != io.EOF {
+		u.err = err
+	}
+	return n, err
+}
+
+// keep copies the head of the body.
+func (u *upload) keep(p []byte) {
+	if room := requestHead - u.keptLen; len(p) > room {
+		p = p[:room]
+	}
+	for len(p) > 0 {
+		if u.keptLen == len(u.kept.b) {
+			larger := getBuffer(len(u.kept.b) + 1)
+			copy(larger.b, u.kept.b)
+			u.kept.put()
+			u.kept = larger
+		}
+		n := copy(u.kept.b[u.keptLen:], p)
+		u.keptLen += n
+		p = p[n:]
+	}
+}
+
+// Close implements [io.Closer]. The body belongs to the server, which closes it when the handler returns: a failed dial must not.
+func (u *upload) Close() error { return nil }
+
+// fault returns why the body could not be read to its end, or nil.
+func (u *upload) fault() error {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.err
+}
+
+// stop ends reading and hands over what was kept: the memory, how much of it is used, and the size that passed.
+func (u *upload) stop() (kept *buffer, keptLen int, size int64) {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	u.stopped = true
+	kept, u.kept = u.kept, nil
+	return kept, u.keptLen, u.size
+}
