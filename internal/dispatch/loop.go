@@ -1,0 +1,307 @@
+package dispatch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"github.com/sofatutor/llm-proxy/internal/llmproxy"
+	"github.com/sofatutor/llm-proxy/internal/usage"
+	"go.uber.org/zap"
+)
+
+// Config says what a loop is made of.
+type Config struct {
+	Name        string      // of the destination, for logs and dead letters
+	Source      Source      //
+	Destination Destination //
+	DeadLetters string      // path of the file for what the destination never takes; it is made when needed
+
+	BatchSize   int           // events delivered together at most; 0 is 100. It bounds memory: an event with bodies takes up to 340 KB
+	MaxAttempts int           // tries of an event before it goes to the dead letters; 0 tries for ever: an outage then costs no event
+	Timeout     time.Duration // of one Deliver; 0 is 30 s
+	MinBackoff  time.Duration // the first wait after a failure is up to this long; 0 is 200 ms
+	MaxBackoff  time.Duration // waits double up to this; 0 is 1 minute
+	Log         *zap.Logger   // nil logs nothing
+}
+
+// maxRetryAfter bounds what a destination may ask for.
+const maxRetryAfter = time.Hour
+
+// Loop delivers the events of a source to a destination.
+type Loop struct {
+	cfg   Config
+	dead  *deadLetters
+	done  window
+	stats recorder
+}
+
+// New returns a loop that has not begun.
+func New(cfg Config) *Loop {
+	cfg.BatchSize = orDefault(cfg.BatchSize, 100)
+	cfg.Timeout = orDefault(cfg.Timeout, 30*time.Second)
+	cfg.MinBackoff = orDefault(cfg.MinBackoff, 200*time.Millisecond)
+	cfg.MaxBackoff = orDefault(cfg.MaxBackoff, time.Minute)
+	if cfg.Log == nil {
+		cfg.Log = zap.NewNop()
+	}
+	cfg.Log = cfg.Log.With(zap.String("destination", cfg.Name))
+	return &Loop{cfg: cfg, dead: newDeadLetters(cfg.DeadLetters, cfg.Name)}
+}
+
+func orDefault[T int | time.Duration](v, otherwise T) T {
+	if v == 0 {
+		return otherwise
+	}
+	return v
+}
+
+// Stats returns what the loop has done so far. It is safe for concurrent use.
+func (l *Loop) Stats() Stats { return l.stats.stats() }
+
+// loopNote is what the loop keeps with the source's cursor.
+type loopNote struct {
+	Destination json.RawMessage `json:"destination,omitempty"`
+	DeadLetters fileMark        `json:"dead_letters,omitzero"`
+}
+
+// Run delivers until ctx ends, and then returns the error of closing, if any; it is called once. What fails is tried again: after a
+// time that doubles with each failure in a row and of which a random part is waited, or after what the destination asked for if that
+// is longer. The source's cursor moves when every event of a batch is delivered or in the dead letters.
+func (l *Loop) Run(ctx context.Context) error {
+	var note loopNote
+	if kept := l.cfg.Source.Note(); kept != nil {
+		if err := json.Unmarshal(kept, &note); err != nil {
+			return fmt.Errorf("dispatch to %s: the note beside the cursor: %w", l.cfg.Name, err)
+		}
+	}
+	l.dead.start(note.DeadLetters)
+	if l.try(ctx, "start", func() error { return l.cfg.Destination.Start(ctx, note.Destination) }) {
+		l.deliverAll(ctx)
+	}
+	if err := errors.Join(l.cfg.Destination.Close(), l.dead.close()); err != nil {
+		return fmt.Errorf("dispatch to %s: close: %w", l.cfg.Name, err)
+	}
+	return nil
+}
+
+func (l *Loop) deliverAll(ctx context.Context) {
+	for {
+		var batch []*llmproxy.Event
+		read := func() (err error) {
+			batch, err = l.cfg.Source.Read(ctx, l.cfg.BatchSize)
+			return err
+		}
+		if !l.try(ctx, "read events", read) || !l.deliverBatch(ctx, batch) || !l.commit(ctx) {
+			return
+		}
+	}
+}
+
+// try does something until it succeeds, and reports whether it did before ctx ended.
+func (l *Loop) try(ctx context.Context, what string, do func() error) bool {
+	for failures := 1; ; failures++ {
+		err := do()
+		if err == nil {
+			l.recovered()
+			return true
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		l.failed(fmt.Errorf("%s: %w", what, err))
+		if !wait(ctx, l.backoff(failures)) {
+			return false
+		}
+	}
+}
+
+func (l *Loop) commit(ctx context.Context) bool {
+	ok := l.try(ctx, "commit", func() error {
+		note, err := json.Marshal(loopNote{Destination: l.cfg.Destination.Note(), DeadLetters: l.dead.mark()})
+		if err != nil {
+			return err
+		}
+		return l.cfg.Source.Commit(note)
+	})
+	if ok {
+		l.stats.update(func(s *Stats) { s.Pending, s.Oldest = 0, time.Time{} })
+	}
+	return ok
+}
+
+// deliverBatch tries until each event is done, and reports whether that was before ctx ended.
+func (l *Loop) deliverBatch(ctx context.Context, batch []*llmproxy.Event) bool {
+	pending := l.prepare(batch)
+	for round, failures := 1, 0; len(pending) > 0; round++ {
+		results := l.deliver(ctx, pending)
+		left, after, err := l.settle(pending, results, round)
+		if len(left) == 0 {
+			break
+		}
+		if ctx.Err() != nil {
+			return false
+		}
+		if failures++; len(left) < len(pending) {
+			failures = 1 // it takes some
+		}
+		pending = left
+		l.failed(err)
+		if !wait(ctx, max(l.backoff(failures), min(after, maxRetryAfter))) {
+			return false
+		}
+	}
+	if len(batch) > 0 {
+		l.recovered()
+	}
+	return true
+}
+
+// prepare leaves out what was done before and reads usage, after which bodies are dropped unless the destination wants them.
+func (l *Loop) prepare(batch []*llmproxy.Event) []*llmproxy.Event {
+	var here window
+	pending := make([]*llmproxy.Event, 0, len(batch))
+	var oldest time.Time
+	unmetered := 0
+	for _, e := range batch {
+		if l.done.has(e) || here.has(e) {
+			continue
+		}
+		here.add(e.ID, e.Outcome == llmproxy.Lost)
+		if err := usage.Read(e); err != nil {
+			unmetered++
+			l.cfg.Log.Warn("usage could not be read", zap.Stringer("request_id", e.ID), zap.Error(err))
+		}
+		if !l.cfg.Destination.WantsBodies() {
+			e.Request.Body, e.Response.Body = nil, nil
+		}
+		if oldest.IsZero() || e.Time.Before(oldest) {
+			oldest = e.Time
+		}
+		pending = append(pending, e)
+	}
+	l.stats.update(func(s *Stats) {
+		s.Duplicates += uint64(len(batch) - len(pending))
+		s.Unmetered += uint64(unmetered)
+		s.Pending, s.Oldest = len(pending), oldest
+	})
+	return pending
+}
+
+// deliver asks the destination once. If it panics each event is tried alone, and the one at which it panics again is poison.
+func (l *Loop) deliver(ctx context.Context, events []*llmproxy.Event) []Result {
+	results, panicked := l.deliverOnce(ctx, events)
+	if !panicked || len(events) == 1 {
+		return results
+	}
+	for i := range events {
+		alone, _ := l.deliverOnce(ctx, events[i:i+1])
+		results[i] = alone[0]
+	}
+	return results
+}
+
+func (l *Loop) deliverOnce(ctx context.Context, events []*llmproxy.Event) (results []Result, panicked bool) {
+	ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
+	defer cancel()
+	defer func() {
+		if p := recover(); p != nil {
+			results, panicked = all(len(events), Poison(fmt.Errorf("panic: %v", p))), true
+		}
+	}()
+	results = l.cfg.Destination.Deliver(ctx, events)
+	if len(results) != len(events) {
+		return all(len(events), Retry(fmt.Errorf("the destination returned %d results for %d events", len(results), len(events)), 0)), false
+	}
+	return results, false
+}
+
+// settle counts what became of the events and writes dead letters. It returns those to be tried again, how long the destination
+// asked to be left alone, and the first error.
+func (l *Loop) settle(events []*llmproxy.Event, results []Result, round int) (left []*llmproxy.Event, after time.Duration, err error) {
+	var letters []deadLetter
+	delivered := 0
+	for i, e := range events {
+		switch r := results[i]; {
+		case r.Err == nil:
+			delivered++
+			l.done.add(e.ID, e.Outcome == llmproxy.Lost)
+		case r.Poison:
+			letters = append(letters, deadLetter{e, r.Err.Error(), round})
+		case l.cfg.MaxAttempts > 0 && round >= l.cfg.MaxAttempts:
+			letters = append(letters, deadLetter{e, fmt.Sprintf("given up after %d attempts: %s", round, r.Err), round})
+		default:
+			left = append(left, e)
+			after = max(after, r.After)
+			if err == nil {
+				err = r.Err
+			}
+		}
+	}
+	dead := len(letters)
+	if buryErr := l.dead.add(letters); buryErr != nil {
+		err, dead = buryErr, 0
+		for _, letter := range letters {
+			left = append(left, letter.event)
+		}
+	} else {
+		for _, letter := range letters {
+			l.done.add(letter.event.ID, letter.event.Outcome == llmproxy.Lost)
+			l.cfg.Log.Warn("an event went to the dead letters", zap.Stringer("request_id", letter.event.ID), zap.String("reason", letter.reason), zap.Int("attempts", round))
+		}
+	}
+	l.stats.update(func(s *Stats) {
+		s.Delivered += uint64(delivered)
+		s.Dead += uint64(dead)
+		s.Retried += uint64(len(left))
+		s.Pending = len(left)
+		if delivered > 0 {
+			s.LastDelivery = time.Now()
+		}
+	})
+	return left, after, err
+}
+
+// backoff is the wait after so many failures in a row: exponential, with full jitter.
+func (l *Loop) backoff(failures int) time.Duration {
+	limit := l.cfg.MaxBackoff
+	if shift := failures - 1; shift < 30 && l.cfg.MinBackoff<<shift < limit {
+		limit = l.cfg.MinBackoff << shift
+	}
+	return rand.N(limit) + 1
+}
+
+// wait reports whether the time passed before ctx ended.
+func wait(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// failed notes a failure; the first of several in a row is logged.
+func (l *Loop) failed(err error) {
+	l.stats.update(func(s *Stats) {
+		if !s.Failing {
+			l.cfg.Log.Warn("events are not delivered; they are kept and tried again", zap.Error(err))
+		}
+		s.Failing, s.LastError, s.LastErrorAt = true, err.Error(), time.Now()
+	})
+}
+
+// recovered notes that a try succeeded.
+func (l *Loop) recovered() {
+	l.stats.update(func(s *Stats) {
+		if s.Failing {
+			l.cfg.Log.Info("events are delivered again")
+		}
+		s.Failing = false
+	})
+}
