@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
@@ -164,6 +165,12 @@ func (d *scripted) ids() []llmproxy.EventID {
 	return ids
 }
 
+func (d *scripted) count() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return len(d.calls)
+}
+
 func answers500(_ context.Context, events []*llmproxy.Event) []Result {
 	return all(len(events), Retry(errors.New(http.StatusText(500)), 0))
 }
@@ -243,4 +250,10 @@ func idsOf(events []*llmproxy.Event) []llmproxy.EventID {
 		ids[i] = e.ID
 	}
 	return ids
+}
+
+// pass lets time pass in a bubble, and what is then to be done be done.
+func pass(d time.Duration) {
+	time.Sleep(d)
+	synctest.Wait()
 }

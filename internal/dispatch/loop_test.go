@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"io/fs"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"strings"
@@ -105,7 +106,7 @@ func TestFailuresAreTriedAgainAndNothingIsCommittedMeanwhile(t *testing.T) {
 				core, logs := observer.New(zap.InfoLevel)
 				src, dst := newSource(requests(3)...), &scripted{answers: []answer{fails, fails, fails}}
 				r := run(t, Config{Source: src, Destination: dst, Log: zap.New(core)})
-				time.Sleep(time.Millisecond)
+				pass(time.Millisecond)
 				synctest.Wait()
 				require.Zero(t, src.committed())
 				if name != "hangs" {
@@ -116,7 +117,7 @@ func TestFailuresAreTriedAgainAndNothingIsCommittedMeanwhile(t *testing.T) {
 					require.Equal(t, born, s.Oldest)
 				}
 
-				time.Sleep(5 * time.Minute)
+				pass(5 * time.Minute)
 				require.Equal(t, idsOf(requests(3)), dst.ids())
 				require.Equal(t, 3, src.committed())
 				require.Len(t, dst.calls, 4)
@@ -139,16 +140,16 @@ func TestRetryAfterIsHonoured(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		dst := &scripted{answers: []answer{answers429After(17 * time.Minute), answers429After(1000 * time.Hour)}}
 		r := run(t, Config{Source: newSource(request(0)), Destination: dst})
-		time.Sleep(17*time.Minute - 1)
-		require.Len(t, dst.calls, 1)
-		time.Sleep(2)
+		pass(17*time.Minute - 1)
+		require.Equal(t, 1, dst.count())
+		pass(2)
 		synctest.Wait()
-		require.Len(t, dst.calls, 2)
-		time.Sleep(maxRetryAfter - time.Second)
-		require.Len(t, dst.calls, 2)
-		time.Sleep(2 * time.Second)
+		require.Equal(t, 2, dst.count())
+		pass(maxRetryAfter - time.Second)
+		require.Equal(t, 2, dst.count())
+		pass(2 * time.Second)
 		synctest.Wait()
-		require.Len(t, dst.calls, 3, "nobody stops us for longer than an hour")
+		require.Equal(t, 3, dst.count(), "nobody stops us for longer than an hour")
 		require.NoError(t, r.stop())
 	})
 }
@@ -173,7 +174,7 @@ func TestWhatWasTakenOfABatchIsNotSentAgain(t *testing.T) {
 		dst := &scripted{answers: []answer{takesFirst(2), takesFirst(1)}}
 		src := newSource(requests(5)...)
 		r := run(t, Config{Source: src, Destination: dst})
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		ids := idsOf(requests(5))
 		require.Equal(t, [][]llmproxy.EventID{ids, ids[2:], ids[3:]}, dst.calls)
 		require.Equal(t, 5, src.committed())
@@ -188,7 +189,7 @@ func TestPoisonGoesToTheDeadLettersAndDoesNotStopTheRest(t *testing.T) {
 		dst := &scripted{answers: []answer{answers500, refuses(events[1].ID, events[3].ID)}}
 		src := newSource(events...)
 		r := run(t, Config{Source: src, Destination: dst})
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		require.Equal(t, idsOf([]*llmproxy.Event{events[0], events[2], events[4], events[5]}), dst.ids())
 		require.Equal(t, 6, src.committed())
 		require.EqualValues(t, 2, r.Stats().Dead)
@@ -214,7 +215,7 @@ func TestAnEventThatFailsTooOftenIsGivenUp(t *testing.T) {
 		dst := &scripted{answers: []answer{takesFirst(1), answers500, answers500}}
 		src := newSource(requests(3)...)
 		r := run(t, Config{Source: src, Destination: dst, MaxAttempts: 3})
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		require.Equal(t, 3, src.committed())
 		require.NoError(t, r.stop())
 		dead := letters(t, r.dead)
@@ -232,12 +233,12 @@ func TestDeadLettersThatCannotBeWrittenHoldTheBatch(t *testing.T) {
 		dst := &scripted{answers: []answer{always, always, always, always, always, always, always, always, always, always, always, always}}
 		src := newSource(requests(2)...)
 		r := run(t, Config{Source: src, Destination: dst, DeadLetters: path, MaxBackoff: time.Second})
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		require.Zero(t, src.committed(), "an event is neither delivered nor kept elsewhere")
 		require.True(t, r.Stats().Failing)
 		require.Zero(t, r.Stats().Dead)
 		require.NoError(t, os.Mkdir(filepath.Dir(path), 0o700))
-		time.Sleep(3 * time.Second)
+		pass(3 * time.Second)
 		require.Equal(t, 2, src.committed())
 		require.NoError(t, r.stop())
 		require.Len(t, letters(t, path), 1)
@@ -250,7 +251,7 @@ func TestADeadLetterIsNotWrittenAgainAfterAKill(t *testing.T) {
 		src.failNextCommits = 1 << 30 // killed before the commit
 		poison := refuses(request(1).ID, request(2).ID)
 		r := run(t, Config{Source: src, Destination: &scripted{answers: []answer{poison}}})
-		time.Sleep(time.Second)
+		pass(time.Second)
 		require.NoError(t, r.stop())
 		require.Len(t, letters(t, r.dead), 2)
 
@@ -335,7 +336,7 @@ func TestSourceAndStartAreTriedAgain(t *testing.T) {
 		r := run(t, Config{Source: src, Destination: dst})
 		synctest.Wait()
 		require.Contains(t, r.Stats().LastError, "no such host")
-		time.Sleep(time.Minute)
+		pass(time.Minute)
 		require.Equal(t, 2, src.committed())
 		require.Len(t, dst.calls, 1, "a commit that fails delivers nothing again")
 		require.Contains(t, r.Stats().LastError, "the cursor cannot be written")
@@ -366,6 +367,56 @@ func TestItStopsWhereverItWaits(t *testing.T) {
 				require.Equal(t, before, src.committed())
 				require.True(t, dst.closed)
 			})
+		})
+	}
+}
+
+func TestEveryEventEndsInTheBackendOrInTheDeadLetters(t *testing.T) {
+	for seed := range uint64(30) {
+		synctest.Test(t, func(t *testing.T) {
+			random := rand.New(rand.NewPCG(seed, 0))
+			events := requests(100)
+			var poison []llmproxy.EventID
+			for _, e := range events {
+				if random.IntN(20) == 0 {
+					poison = append(poison, e.ID)
+				}
+			}
+			refused := refuses(poison...)
+			moods := []answer{refused, answers500, answers429After(3 * time.Second), hangs, takesNone, func(ctx context.Context, events []*llmproxy.Event) []Result {
+				results := refused(ctx, events)
+				for i := random.IntN(len(events)); i < len(events); i++ {
+					results[i] = Retry(errors.New("busy"), 0)
+				}
+				return results
+			}}
+			mood := func(ctx context.Context, events []*llmproxy.Event) []Result {
+				return moods[random.IntN(len(moods))](ctx, events)
+			}
+			answers := make([]answer, 2000)
+			for i := range answers {
+				answers[i] = mood
+			}
+			src, dst, dead := newSource(events...), &scripted{answers: answers}, filepath.Join(t.TempDir(), "dead.jsonl")
+			for src.committed() < len(events) { // one process after another, each ended somewhere
+				src = src.restart()
+				src.failNextCommits = random.IntN(3)
+				size, lifetime := 1+random.IntN(20), time.Duration(random.Int64N(int64(time.Minute)))
+				r := run(t, Config{Source: src, Destination: dst, DeadLetters: dead, BatchSize: size, MaxBackoff: time.Second})
+				pass(lifetime)
+				require.NoError(t, r.stop())
+			}
+			distinct := map[llmproxy.EventID]bool{}
+			for _, id := range dst.ids() {
+				distinct[id] = true
+			}
+			var buried []llmproxy.EventID
+			for _, l := range letters(t, dead) {
+				buried = append(buried, l.Event.ID)
+				require.False(t, distinct[l.Event.ID])
+			}
+			require.Equal(t, poison, buried, "the dead letters hold exactly the poison, once and in order")
+			require.Len(t, distinct, len(events)-len(poison))
 		})
 	}
 }
