@@ -48,7 +48,7 @@ func plain(encoding string, body *llmproxy.Body) (*llmproxy.Body, error) {
 	if err != nil {
 		return nil, err
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }() // it gives back memory; errors come from reading
 	var w window
 	n, err := io.Copy(&w, io.LimitReader(r, maxInflated+1))
 	switch {
@@ -78,7 +78,7 @@ func Inflate(encoding string, body []byte, limit int) (inflated []byte) {
 	if err != nil {
 		return nil
 	}
-	defer r.Close()
+	defer func() { _ = r.Close() }() // it gives back memory; errors come from reading
 	_, _ = io.Copy(&w, io.LimitReader(r, int64(limit))) // the error is that of a cut or damaged body, whose beginning counts
 	return w.Bytes()
 }
