@@ -250,7 +250,8 @@ func (l *Loop) settle(events []*llmproxy.Event, results []Result, round int) (le
 	} else {
 		for _, letter := range letters {
 			l.done.add(letter.event.ID, letter.event.Outcome == llmproxy.Lost)
-			l.cfg.Log.Warn("an event went to the dead letters", zap.Stringer("request_id", letter.event.ID), zap.String("reason", letter.reason), zap.Int("attempts", round))
+			l.cfg.Log.Warn("an event went to the dead letters",
+				zap.Stringer("request_id", letter.event.ID), zap.String("reason", letter.reason), zap.Int("attempts", round))
 		}
 	}
 	l.stats.update(func(s *Stats) {

@@ -78,7 +78,7 @@ func Inflate(encoding string, body []byte, limit int) (inflated []byte) {
 	if err != nil {
 		return nil
 	}
-	defer func() { _ = r.Close() }() // it gives back memory; errors come from reading
+	defer func() { _ = r.Close() }()                    // it gives back memory; errors come from reading
 	_, _ = io.Copy(&w, io.LimitReader(r, int64(limit))) // the error is that of a cut or damaged body, whose beginning counts
 	return w.Bytes()
 }
