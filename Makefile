@@ -1,0 +1,86 @@
+# Run `make` alone for the list of targets. Each stage of `make test` is a target of its own.
+
+SHELL         := bash
+.SHELLFLAGS   := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+MAKEFLAGS     += --no-print-directory
+
+VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
+CACHE     := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/llm-proxy
+TOOLS     := $(CACHE)/bin
+FUZZTIME  ?= 3s
+COVERFILE := coverage.out
+# The race detector needs a C compiler; `make tools` installs one where it may, and the tests say so where they run without.
+RACE       = $(shell command -v $${CC:-gcc} >/dev/null && echo -race)
+# Our own packages by place. local/sdktest has a target of its own: its suites need Node and Python.
+LOCAL      = $(shell go list ./local/... 2>/dev/null | grep -v /sdktest)
+
+.PHONY: help run build test tools lint format check race cover unit rules local sdk fuzz bench generate vuln clean
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+run: build ## build, then start the proxy with its built-in stand-in provider: no key, no account
+	@bin/llm-proxy server --demo
+
+build: ## build bin/llm-proxy
+	@CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/llm-proxy ./local/llm-proxy
+
+test: ## install what is needed and run everything; prints the time of each stage
+	@.ci/stages.sh tools lint build unit cover rules local sdk fuzz
+
+check: ## lint, known vulnerabilities and the tests with the race detector
+	@.ci/stages.sh tools lint vuln race
+
+tools: ## install the pinned tools outside the tree
+	@infra/tools/install.sh
+
+lint: tools ## format, vet and golangci-lint, which runs staticcheck, errcheck, bodyclose and more
+	@unformatted=$$($(TOOLS)/gofumpt -l .); if [ -n "$$unformatted" ]; then \
+		printf 'not in gofumpt form (make format):\n%s\n' "$$unformatted" >&2; exit 1; fi
+	@go vet ./...
+	@$(TOOLS)/golangci-lint run ./...
+
+format: tools ## write all Go files in gofumpt form
+	@$(TOOLS)/gofumpt -w .
+
+race: ## every test but the SDK suites, with the race detector
+	@$(call require-race)
+	@CGO_ENABLED=1 go test $(RACE) ./internal/... ./infra/... $(LOCAL)
+
+unit: ## the tests of internal/ with the race detector, writing coverage.out
+	@$(call require-race)
+	@CGO_ENABLED=$(if $(RACE),1,0) go test $(RACE) -timeout 15m -covermode=atomic -coverpkg=./internal/... -coverprofile=$(COVERFILE) ./internal/...
+
+cover: ## the gate over coverage.out: internal/ at least 90 %, no package below 80 %
+	@test -f $(COVERFILE) || { echo "no $(COVERFILE): run make unit first" >&2; exit 1; }
+	@go run ./infra/covergate -profile $(COVERFILE) -total 90 -package 80 -generated '*.gen.go'
+
+rules: ## tests of the repository itself: imports, workflows, links, dashboard
+	@go test ./infra/...
+
+local: ## the tests of the program and its server
+	@if [ -z "$(LOCAL)" ]; then echo "no packages under local/" >&2; exit 1; fi; go test -timeout 15m $(LOCAL)
+
+sdk: ## the official OpenAI SDKs for Go, Python and JavaScript through the proxy
+	@local/sdktest/setup.sh
+	@go test -timeout 15m ./local/sdktest/...
+
+fuzz: ## each fuzz target for FUZZTIME (3s)
+	@.ci/fuzz.sh $(FUZZTIME)
+
+bench: build ## CPU, latency and memory beside a direct call, a bare ReverseProxy and nginx
+	@go run ./internal/bench/compare
+
+generate: ## write generated code anew
+	@go generate ./...
+
+vuln: tools ## known vulnerabilities in what the programs call; says so where the database does not answer
+	@infra/tools/vuln.sh $(TOOLS)/govulncheck
+
+clean: ## remove what was built
+	@rm -rf bin dist $(COVERFILE)
+
+define require-race
+if [ -z "$(RACE)" ]; then echo "WITHOUT the race detector: it needs a C compiler (apt-get install gcc libc6-dev)" >&2; fi
+endef
