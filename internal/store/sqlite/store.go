@@ -1,0 +1,248 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"embed"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net/url"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/pressly/goose/v3"
+	"go.uber.org/zap"
+	_ "modernc.org/sqlite" // the driver "sqlite"
+
+	"github.com/sofatutor/llm-proxy/internal/llmproxy"
+)
+
+// Config says where the database is and how it is written.
+type Config struct {
+	Path string // the file; made with mode 0600 if it is not there
+	// FullSync syncs each spend to the disk too. Without it a power cut may lose the spends of the last moments; management changes
+	// are synced always, and the end of the process loses nothing either way.
+	FullSync bool
+	Log      *zap.Logger // nil logs nothing
+}
+
+// Store keeps tokens, projects and audit entries. It is safe for concurrent use.
+type Store struct {
+	path    string
+	log     *zap.Logger
+	readers *sql.DB
+	writer  *sql.DB       // management writes; one connection
+	turn    chan struct{} // held by whoever writes, so that our own connections do not wait for each other inside SQLite
+	spends  *spender
+	stop    context.CancelFunc
+	stopped sync.WaitGroup
+}
+
+// How long SQLite waits for another process's write.
+const (
+	spendBusy  = 700 * time.Millisecond
+	manageBusy = 5 * time.Second
+)
+
+//go:embed migrations
+var migrations embed.FS
+
+// Open opens the database, makes it if it is not there, and brings its tables up to date. A database of a newer program is refused.
+func Open(ctx context.Context, cfg Config) (*Store, error) {
+	if cfg.Log == nil {
+		cfg.Log = zap.NewNop()
+	}
+	if err := makeFile(cfg.Path); err != nil {
+		return nil, fmt.Errorf("open database: %w", err)
+	}
+	s := &Store{path: cfg.Path, log: cfg.Log, turn: make(chan struct{}, 1)}
+	if err := s.open(ctx, cfg); err != nil {
+		return nil, errors.Join(fmt.Errorf("open database %s: %w", cfg.Path, err), s.closeConnections())
+	}
+	background, stop := context.WithCancel(context.Background())
+	s.stop = stop
+	s.stopped.Go(func() { s.checkpointLoop(background) })
+	return s, nil
+}
+
+func (s *Store) open(ctx context.Context, cfg Config) error {
+	var err error
+	if s.writer, err = sql.Open("sqlite", dsn(cfg.Path, manageBusy, "synchronous(FULL)", "wal_autocheckpoint(0)")); err != nil {
+		return err
+	}
+	s.writer.SetMaxOpenConns(1)
+	if err := migrate(ctx, s.writer); err != nil {
+		return err
+	}
+	if s.readers, err = sql.Open("sqlite", dsn(cfg.Path, manageBusy, "query_only(1)")); err != nil {
+		return err
+	}
+	s.readers.SetMaxOpenConns(4)
+	s.readers.SetMaxIdleConns(4)
+	synchronous := "synchronous(NORMAL)"
+	if cfg.FullSync {
+		synchronous = "synchronous(FULL)"
+	}
+	s.spends, err = openSpender(s, dsn(cfg.Path, spendBusy, synchronous, "wal_autocheckpoint(0)"))
+	return err
+}
+
+// makeFile makes the database's file readable by its owner alone; SQLite gives its companions the same mode.
+func makeFile(path string) error {
+	if path == "" {
+		return errors.New("no file is named")
+	}
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator's choice
+	if errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("the folder %s is not there", filepath.Dir(path))
+	}
+	if err != nil {
+		return err
+	}
+	return file.Close()
+}
+
+func dsn(path string, busy time.Duration, pragmas ...string) string {
+	query := url.Values{"_txlock": {"immediate"}}
+	query.Add("_pragma", fmt.Sprintf("busy_timeout(%d)", busy.Milliseconds()))
+	query.Add("_pragma", "journal_mode(WAL)")
+	for _, p := range pragmas {
+		query.Add("_pragma", p)
+	}
+	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + query.Encode()
+}
+
+func migrate(ctx context.Context, db *sql.DB) error {
+	files, err := fs.Sub(migrations, "migrations")
+	if err != nil {
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, files)
+	if err != nil {
+		return err
+	}
+	have, err := provider.GetDBVersion(ctx)
+	if err != nil {
+		return err
+	}
+	sources := provider.ListSources()
+	if newest := sources[len(sources)-1].Version; have > newest {
+		return fmt.Errorf("its tables are of version %d, this program knows up to %d: use the newer program", have, newest)
+	}
+	_, err = provider.Up(ctx)
+	return err
+}
+
+// Close ends the store. Spends under way end first.
+func (s *Store) Close() error {
+	s.stop()
+	s.stopped.Wait()
+	s.turn <- struct{}{}
+	return s.closeConnections()
+}
+
+func (s *Store) closeConnections() error {
+	var errs []error
+	if s.spends != nil {
+		errs = append(errs, s.spends.close())
+	}
+	if s.readers != nil {
+		errs = append(errs, s.readers.Close())
+	}
+	if s.writer != nil {
+		errs = append(errs, s.writer.Close())
+	}
+	return errors.Join(errs...)
+}
+
+// Ping reads from the database, to tell whether it can be.
+func (s *Store) Ping(ctx context.Context) error {
+	var n int
+	return unavailable(s.readers.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM projects LIMIT 1)`).Scan(&n))
+}
+
+// write runs change in one transaction that is on the disk when write returns.
+func (s *Store) write(ctx context.Context, change func(tx *sql.Tx) error) (err error) {
+	select {
+	case s.turn <- struct{}{}:
+		defer func() { <-s.turn }()
+	case <-ctx.Done():
+		return unavailable(ctx.Err())
+	}
+	tx, err := s.writer.BeginTx(ctx, nil)
+	if err != nil {
+		return unavailable(err)
+	}
+	defer func() {
+		if err != nil {
+			err = errors.Join(err, ignoreDone(tx.Rollback()))
+		}
+	}()
+	if err := change(tx); err != nil {
+		return err
+	}
+	return unavailable(tx.Commit())
+}
+
+// ignoreDone drops the error of a rollback that came after the transaction's end.
+func ignoreDone(err error) error {
+	if errors.Is(err, sql.ErrTxDone) {
+		return nil
+	}
+	return err
+}
+
+// unavailable marks a database's error as such; nil stays nil.
+func unavailable(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", llmproxy.ErrUnavailable, err)
+}
+
+// The log in front of the database is moved into it beside the requests, never by one of them.
+const (
+	checkpointEvery = time.Second
+	checkpointAt    = 1 << 20  // bytes of log from which it is moved
+	checkpointHard  = 32 << 20 // bytes from which writers wait a moment, so that it can begin anew
+)
+
+func (s *Store) checkpointLoop(ctx context.Context) {
+	tick := time.NewTicker(checkpointEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := s.checkpoint(ctx); err != nil && ctx.Err() == nil {
+			s.log.Warn("the database's log could not be moved into it", zap.Error(err))
+		}
+	}
+}
+
+// checkpoint moves the log into the database where it has grown.
+func (s *Store) checkpoint(ctx context.Context) error {
+	info, err := os.Stat(s.path + "-wal")
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() < checkpointAt {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if info.Size() >= checkpointHard {
+		s.turn <- struct{}{}
+		defer func() { <-s.turn }()
+	}
+	conn, err := sql.Open("sqlite", dsn(s.path, spendBusy, "synchronous(NORMAL)"))
+	if err != nil {
+		return err
+	}
+	defer conn.Close()
+	_, err = conn.ExecContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`)
+	return err
+}

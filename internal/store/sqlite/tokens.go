@@ -1,0 +1,118 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+
+	"github.com/sofatutor/llm-proxy/internal/llmproxy"
+)
+
+// tokenColumns are a token as it now is: its project's deletion or bulk revoke counts as its own.
+const tokenColumns = `t.id, t.project_id, t.hash, t.previous_hash, t.previous_until, t.name, t.created_at, t.expires_at,
+  (t.active = 1 AND coalesce(p.deleted_at, 1) = 0 AND p.epoch <= t.epoch) AS live,
+  CASE WHEN t.revoked_at > 0 THEN t.revoked_at WHEN p.epoch > t.epoch THEN p.epoch_at ELSE coalesce(p.deleted_at, 0) END,
+  t.max_requests, t.requests_per_hour, t.request_count, t.last_used_at, t.window_hour, t.window_count, t.request_headers_drop, t.epoch, t.revision`
+
+const tokenTables = ` FROM tokens t LEFT JOIN projects p ON p.id = t.project_id`
+
+func scanGate(r row) (llmproxy.Gate, error) {
+	var g llmproxy.Gate
+	var id, project, hash, previous []byte
+	var until, created, expires, revoked, used int64
+	var drop string
+	err := r.Scan(&id, &project, &hash, &previous, &until, &g.Name, &created, &expires, &g.Active, &revoked, &g.MaxRequests, &g.RequestsPerHour, &g.RequestCount, &used, &g.WindowHour, &g.WindowCount, &drop, &g.Epoch, &g.Revision)
+	copy(g.ID.UUID[:], id)
+	copy(g.ProjectID.UUID[:], project)
+	copy(g.Hash[:], hash)
+	copy(g.PreviousHash[:], previous)
+	g.PreviousUntil, g.CreatedAt, g.ExpiresAt, g.RevokedAt, g.LastUsedAt = fromMillis(until), fromMillis(created), fromMillis(expires), fromMillis(revoked), fromMillis(used)
+	g.RequestHeadersDrop = listOf(drop)
+	return g, found(err)
+}
+
+func scanToken(r row) (llmproxy.Token, error) {
+	g, err := scanGate(r)
+	return g.Token, err
+}
+
+// CreateToken stores a new token under its project's current epoch.
+func (s *Store) CreateToken(ctx context.Context, g llmproxy.Gate, entry llmproxy.AuditEntry) error {
+	return s.write(ctx, func(tx *sql.Tx) error {
+		result, err := tx.ExecContext(ctx, `INSERT INTO tokens (id, project_id, hash, previous_hash, previous_until, name, created_at, expires_at, active, revoked_at, max_requests, requests_per_hour, request_count, last_used_at, window_hour, window_count, request_headers_drop, epoch, revision)
+SELECT ?, p.id, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, 0, 0, 0, 0, ?, p.epoch, ? FROM projects p WHERE p.id = ? AND p.deleted_at = 0`,
+			g.ID.UUID[:], g.Hash[:], g.PreviousHash[:], toMillis(g.PreviousUntil), g.Name, toMillis(g.CreatedAt), toMillis(g.ExpiresAt), g.Active, toMillis(g.RevokedAt), g.MaxRequests, g.RequestsPerHour,
+			listText(g.RequestHeadersDrop), g.Revision, g.ProjectID.UUID[:])
+		if err != nil {
+			return unavailable(err)
+		}
+		if n, err := result.RowsAffected(); err != nil || n == 0 {
+			return errors.Join(llmproxy.ErrNotFound, err)
+		}
+		return putAudit(ctx, tx, &entry)
+	})
+}
+
+// Token returns a token as it now is.
+func (s *Store) Token(ctx context.Context, id llmproxy.TokenID) (llmproxy.Token, error) {
+	return scanToken(s.readers.QueryRowContext(ctx, `SELECT `+tokenColumns+tokenTables+` WHERE t.id = ?`, id.UUID[:]))
+}
+
+// Tokens lists tokens as they now are, newest first.
+func (s *Store) Tokens(ctx context.Context, f llmproxy.TokenFilter, page llmproxy.Page) ([]llmproxy.Token, bool, error) {
+	var w where
+	if !f.ProjectID.IsZero() {
+		w.and("t.project_id = ?", f.ProjectID.UUID[:])
+	}
+	if f.Active != nil {
+		w.and("(live AND t.expires_at > ?) = ?", toMillis(f.Now), *f.Active)
+	}
+	if f.ExpiringWithin > 0 {
+		w.and("t.expires_at > ? AND t.expires_at <= ?", toMillis(f.Now), toMillis(f.Now.Add(f.ExpiringWithin)))
+	}
+	tokens, err := list(ctx, s.readers, `SELECT `+tokenColumns+tokenTables+w.page("t.id", page), w.args, scanToken)
+	if err != nil {
+		return nil, false, err
+	}
+	tokens, more := cut(tokens, page)
+	return tokens, more, nil
+}
+
+// UpdateTokens stores what change makes of each token, all or none. Counters, window and last use stay as spends make them.
+func (s *Store) UpdateTokens(ctx context.Context, ids []llmproxy.TokenID, change func(*llmproxy.Gate) (llmproxy.AuditEntry, error)) ([]llmproxy.Token, error) {
+	var tokens []llmproxy.Token
+	err := s.write(ctx, func(tx *sql.Tx) error {
+		for _, id := range ids {
+			t, err := updateToken(ctx, tx, id, change)
+			if err != nil {
+				return err
+			}
+			tokens = append(tokens, t)
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, err
+	}
+	return tokens, nil
+}
+
+func updateToken(ctx context.Context, tx *sql.Tx, id llmproxy.TokenID, change func(*llmproxy.Gate) (llmproxy.AuditEntry, error)) (llmproxy.Token, error) {
+	g, err := scanGate(tx.QueryRowContext(ctx, `SELECT `+tokenColumns+tokenTables+` WHERE t.id = ?`, id.UUID[:]))
+	if err != nil {
+		return llmproxy.Token{}, err
+	}
+	before := g
+	entry, err := change(&g)
+	if err != nil {
+		return llmproxy.Token{}, err
+	}
+	g.ID, g.ProjectID, g.CreatedAt, g.Epoch, g.Revision = before.ID, before.ProjectID, before.CreatedAt, before.Epoch, before.Revision+1
+	g.RequestCount, g.LastUsedAt, g.WindowHour, g.WindowCount = before.RequestCount, before.LastUsedAt, before.WindowHour, before.WindowCount
+	_, err = tx.ExecContext(ctx, `UPDATE tokens SET hash = ?, previous_hash = ?, previous_until = ?, name = ?, expires_at = ?, active = ?, revoked_at = ?, max_requests = ?, requests_per_hour = ?, request_headers_drop = ?, revision = ? WHERE id = ?`,
+		g.Hash[:], g.PreviousHash[:], toMillis(g.PreviousUntil), g.Name, toMillis(g.ExpiresAt), g.Active, toMillis(g.RevokedAt), g.MaxRequests, g.RequestsPerHour, listText(g.RequestHeadersDrop), g.Revision, id.UUID[:])
+	if err != nil {
+		return llmproxy.Token{}, unavailable(err)
+	}
+	return g.Token, putAudit(ctx, tx, &entry)
+}
