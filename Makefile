@@ -56,7 +56,7 @@ cover: ## the gate over coverage.out: internal/ at least 90 %, no package below 
 	@test -f $(COVERFILE) || { echo "no $(COVERFILE): run make unit first" >&2; exit 1; }
 	@go run ./infra/covergate -profile $(COVERFILE) -total 90 -package 80 -generated '*.gen.go'
 
-rules: ## tests of the repository itself: imports, workflows, links, dashboard
+rules: ## tests of the repository itself: imports, secrets, workflows, links
 	@go test ./infra/...
 
 local: ## the tests of the program and its server
