@@ -1,0 +1,126 @@
+package spool
+
+import (
+	"bytes"
+	"errors"
+	"hash/crc32"
+	"io"
+	"os"
+)
+
+// scanChunk is how much of a segment is read at once. Only a record that is longer asks for more memory.
+const scanChunk = 128 << 10
+
+var (
+	errTorn    = errors.New("the record breaks off at the end of the segment")
+	errDamaged = errors.New("the bytes are not a record that was written here")
+)
+
+// scanner reads the records of one segment one after the other, also while it is written.
+type scanner struct {
+	file *os.File
+	seed uint32
+	off  int64  // where the next record starts
+	base int64  // where buf starts in the file
+	buf  []byte // what was read of the file
+}
+
+// next returns the record at off and moves behind it. It returns io.EOF at the end of the file, errTorn where the file ends within
+// the record and errDamaged where the bytes are no record; off then stays. An off beyond the end of the file goes back to the end.
+func (s *scanner) next() (record, error) {
+	head, err := s.view(headerSize)
+	if err != nil {
+		return record{}, err
+	}
+	if len(head) == 0 {
+		return record{}, s.end()
+	}
+	if len(head) < headerSize {
+		if !bytes.HasPrefix(head, magic[:min(len(head), len(magic))]) {
+			return record{}, errDamaged
+		}
+		return record{}, errTorn
+	}
+	h, err := parseHeader(head, s.seed)
+	if err != nil {
+		return record{}, errDamaged
+	}
+	whole, err := s.view(int(h.length()))
+	if err != nil {
+		return record{}, err
+	}
+	if int64(len(whole)) < h.length() {
+		return record{}, errTorn
+	}
+	// The view may have been read anew, and a writer may have taken a torn record back in between.
+	if again, err := parseHeader(whole, s.seed); err != nil || again != h {
+		return record{}, errDamaged
+	}
+	payload := whole[headerSize:]
+	if crc32.Update(s.seed, castagnoli, payload) != h.payloadCRC {
+		return record{}, errDamaged
+	}
+	s.off += h.length()
+	return record{h, payload}, nil
+}
+
+// end is io.EOF, with off at the end of the file if it was beyond.
+func (s *scanner) end() error {
+	info, err := s.file.Stat()
+	if err != nil {
+		return err
+	}
+	s.off = min(s.off, info.Size())
+	return io.EOF
+}
+
+// resync moves off forward to the first place, from off on, where a record's header stands, and reports whether there is one. If there
+// is none, off stands where the next one could start at the earliest.
+func (s *scanner) resync() (found bool, err error) {
+	for {
+		window, err := s.view(scanChunk)
+		if err != nil {
+			return false, err
+		}
+		at := 0
+		for {
+			i := bytes.Index(window[at:], magic)
+			if i < 0 {
+				at = max(at, len(window)-len(magic)+1)
+				break
+			}
+			at += i
+			if len(window)-at < headerSize {
+				break // too near the end of the window to tell
+			}
+			if _, err := parseHeader(window[at:], s.seed); err == nil {
+				s.off += int64(at)
+				return true, nil
+			}
+			at++
+		}
+		s.off += int64(at)
+		if len(window) < scanChunk {
+			return false, nil
+		}
+	}
+}
+
+// view returns the n bytes at off, or fewer where the file ends. They are valid until the next view.
+func (s *scanner) view(n int) ([]byte, error) {
+	if from := s.off - s.base; from >= 0 && from+int64(n) <= int64(len(s.buf)) {
+		return s.buf[from : from+int64(n)], nil
+	}
+	size := max(n, scanChunk)
+	if cap(s.buf) < size || cap(s.buf) > scanChunk && size == scanChunk {
+		s.buf = make([]byte, size)
+	}
+	s.buf = s.buf[:size]
+	got, err := s.file.ReadAt(s.buf, s.off)
+	if err != nil && err != io.EOF {
+		s.buf = s.buf[:0]
+		return nil, err
+	}
+	s.base, s.buf = s.off, s.buf[:got]
+	return s.buf[:min(n, got)], nil
+}
