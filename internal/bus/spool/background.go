@@ -1,6 +1,8 @@
 package spool
 
 import (
+	"errors"
+	"os"
 	"time"
 
 	"go.uber.org/zap"
@@ -23,33 +25,49 @@ func (s *Spool) background() {
 			}
 		case <-syncAt:
 			syncAt = nil
-			s.syncActive()
+			if err := s.syncActive(); err != nil {
+				s.note(&s.trouble.sync, err)
+			}
 		case <-s.rotated:
-			s.note(&s.trouble.sync, s.sealRetired())
+			if err := s.sealRetired(); err != nil {
+				s.note(&s.trouble.sync, err)
+			}
 			s.lookAfter()
 		case <-tick.C:
-			if s.rotateIfDue(); len(s.outputs()) > 1 {
-				s.note(&s.trouble.sync, s.sealRetired())
-			}
 			if ticks%recoverEvery == 0 {
 				s.recoverDead()
 			}
 			ticks++
+			s.rotateIfDue()
 			s.lookAfter()
 			logged.compare(s)
+			if s.notDurable() { // the log has been told of it before it can end
+				s.note(&s.trouble.sync, errors.Join(s.sealRetired(), s.syncActive()))
+			}
 		}
 	}
 }
 
-// syncActive makes durable what was appended until now.
-func (s *Spool) syncActive() {
+// notDurable reports whether a sync or a sealing failed or is still to be done.
+func (s *Spool) notDurable() bool {
 	s.mu.Lock()
-	o := s.active
+	defer s.mu.Unlock()
+	return s.trouble.sync != nil || len(s.retired) > 0
+}
+
+// syncActive makes durable what was appended until now.
+func (s *Spool) syncActive() error {
+	var file *os.File
+	s.mu.Lock()
+	if s.active != nil {
+		file = s.active.file
+	}
 	s.isDirty = false
 	s.mu.Unlock()
-	if o != nil { // sealing, done by this goroutine too, syncs the others
-		s.note(&s.trouble.sync, o.file.Sync())
+	if file == nil {
+		return nil
 	}
+	return file.Sync() // sealing, done by this goroutine too, syncs the others
 }
 
 // rotateIfDue starts a new segment if this one is old, if there is none, or if a begin is missing on disk and there is room again.

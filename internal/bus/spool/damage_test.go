@@ -2,6 +2,7 @@ package spool_test
 
 import (
 	"context"
+	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -11,6 +12,8 @@ import (
 	"github.com/sofatutor/llm-proxy/internal/bus/spool"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 	"pgregory.net/rapid"
 )
 
@@ -180,4 +183,41 @@ func TestACursorBeyondAShortenedFileGoesBackToItsEnd(t *testing.T) {
 	bytes, _, err := f.Backlog()
 	require.NoError(t, err)
 	require.Zero(t, bytes)
+}
+
+func TestWhatCannotBeReadIsAnErrorAfterTheEventsBeforeIt(t *testing.T) {
+	dir := t.TempDir()
+	log, lines := observer.New(zap.WarnLevel)
+	s := open(t, spool.Config{Dir: dir})
+	id := request(s)
+	require.NoError(t, os.Mkdir(filepath.Join(dir, "20990101T000000.000-0123456789abcdef-000001.open"), 0o700))
+	open(t, spool.Config{Dir: dir, Log: zap.New(log)})
+	require.Equal(t, 1, lines.FilterMessageSnippet("will be tried again").Len())
+
+	f := follow(t, dir, "file")
+	require.Equal(t, []llmproxy.EventID{id}, ids(read(t, f, 1)))
+	for range 2 {
+		_, err := f.Read(t.Context(), 10)
+		require.ErrorContains(t, err, "0123456789abcdef-000001")
+	}
+	_, _, err := f.Backlog()
+	require.ErrorContains(t, err, "0123456789abcdef-000001")
+	id = request(s)
+	require.Equal(t, []llmproxy.EventID{id}, ids(read(t, f, 1)), "the others are read on")
+}
+
+func TestAFolderThatIsGoneIsAnError(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "spool")
+	s, err := spool.Open(spool.Config{Dir: dir})
+	require.NoError(t, err)
+	request(s)
+	f := follow(t, dir, "file")
+	require.NoError(t, os.RemoveAll(dir))
+	_, err = f.Read(t.Context(), 1)
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	_, _, err = f.Backlog()
+	require.ErrorIs(t, err, fs.ErrNotExist)
+	require.ErrorIs(t, f.Commit(nil), fs.ErrNotExist)
+	require.Eventually(t, func() bool { return s.Stats().Degraded != "" }, 5*time.Second, 10*time.Millisecond)
+	require.Error(t, s.Close())
 }

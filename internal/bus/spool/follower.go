@@ -31,7 +31,8 @@ type Follower struct {
 	dir, name string
 	lock      *os.File
 	log       *zap.Logger
-	spool     *Spool // of this process, if it tells of its events
+	spool     *Spool        // of this process, if it tells of its events
+	poll      time.Duration // pollEvery
 
 	passed  map[string]int64    // bytes of each segment that Read has passed
 	ended   map[string]bool     // segments with nothing more to come
@@ -55,8 +56,9 @@ type FollowerStats struct {
 // reading is a segment that is being read.
 type reading struct {
 	scanner
-	doubted int64 // where damage was seen in a segment that may still be written, and is looked at once more; -1 if nowhere
-	lost    bool  // the start of the next record is being looked for
+	doubted int64     // where damage was seen in a segment that may still be written; -1 if nowhere
+	since   time.Time // when it was seen there first
+	lost    bool      // the start of the next record is being looked for
 }
 
 // Follow opens the follower of that name (lower-case letters, digits, - and _) in a folder; the folder need not be there yet. One
@@ -75,7 +77,7 @@ func Follow(dir, name string, log *zap.Logger) (*Follower, error) {
 	if err != nil {
 		return nil, fmt.Errorf("follow spool in %s as %s: %w", dir, name, err)
 	}
-	f := &Follower{dir: dir, name: name, lock: lock, log: log, ended: map[string]bool{}, opened: map[string]*reading{}}
+	f := &Follower{dir: dir, name: name, lock: lock, log: log, poll: pollEvery, ended: map[string]bool{}, opened: map[string]*reading{}}
 	c, found, err := readCursor(dir, name)
 	if err == nil && !found {
 		c, err = register(dir, name)
@@ -98,6 +100,10 @@ func (f *Follower) Read(ctx context.Context, max int) ([]*llmproxy.Event, error)
 		if err := ctx.Err(); err != nil {
 			return nil, err
 		}
+		var published <-chan struct{} // never, if nobody tells
+		if f.spool != nil {
+			published = f.spool.wakeup() // before looking, or an event could slip in between
+		}
 		events, err := f.collect(max)
 		if err != nil {
 			return nil, fmt.Errorf("read spool: %w", err)
@@ -105,19 +111,15 @@ func (f *Follower) Read(ctx context.Context, max int) ([]*llmproxy.Event, error)
 		if len(events) > 0 {
 			return events, nil
 		}
-		if err := f.wait(ctx); err != nil {
+		if err := f.wait(ctx, published); err != nil {
 			return nil, err
 		}
 	}
 }
 
 // wait returns when there may be something to read, or with ctx's error.
-func (f *Follower) wait(ctx context.Context) error {
-	var published <-chan struct{} // never, if nobody tells
-	if f.spool != nil {
-		published = f.spool.wakeup()
-	}
-	poll := time.NewTimer(pollEvery)
+func (f *Follower) wait(ctx context.Context, published <-chan struct{}) error {
+	poll := time.NewTimer(f.poll)
 	defer poll.Stop()
 	select {
 	case <-ctx.Done():
@@ -280,9 +282,11 @@ func (f *Follower) drain(g segment, b *batch) (ended bool, err error) {
 			f.mu.Unlock()
 			return f.endIf(g, r, nil)
 		case errors.Is(err, errDamaged):
-			if !g.sealed && r.doubted != start {
-				r.doubted = start // it may be a record that is being taken back
-				r.buf = r.buf[:0]
+			if r.doubted != start {
+				r.doubted, r.since = start, time.Now()
+			}
+			if !g.sealed && time.Since(r.since) < pollEvery {
+				r.buf = r.buf[:0] // it may be a record that is being taken back: look at the file again, later
 				return false, nil
 			}
 			f.damage(g, start, err)

@@ -121,8 +121,8 @@ func (s *Spool) syncNow(f *os.File) {
 		return
 	}
 	err := f.Sync()
-	if errors.Is(err, os.ErrClosed) {
-		return // sealed meanwhile, and synced before
+	if err == nil || errors.Is(err, os.ErrClosed) { // sealed meanwhile, and synced before
+		return
 	}
 	s.mu.Lock()
 	s.trouble.sync = err

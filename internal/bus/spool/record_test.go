@@ -1,0 +1,260 @@
+package spool
+
+import (
+	"context"
+	"encoding/binary"
+	"hash/crc32"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/sofatutor/llm-proxy/internal/llmproxy"
+	"github.com/stretchr/testify/require"
+)
+
+const testSeed = 0x5eed
+
+// FuzzDecodeRecord decodes bytes whose checksums fit, so that only the decoder stands between them and the follower.
+func FuzzDecodeRecord(f *testing.F) {
+	f.Fuzz(func(t *testing.T, data []byte) {
+		if len(data) < headerSize {
+			return
+		}
+		data = append([]byte(nil), data...)
+		copy(data, magic)
+		binary.LittleEndian.PutUint32(data[8:], crc32.Update(testSeed, castagnoli, data[headerSize:]))
+		binary.LittleEndian.PutUint32(data[4:], crc32.Update(testSeed, castagnoli, data[8:headerSize]))
+		h, err := parseHeader(data, testSeed)
+		if err != nil || h.length() > int64(len(data)) {
+			return
+		}
+		r := record{h, data[headerSize:h.length()]}
+		if b, err := r.begin(); err == nil {
+			var d draft
+			d.addBegin(testSeed, &b)
+			again := decode(t, d.buf)
+			got, err := again.begin()
+			require.NoError(t, err)
+			require.Equal(t, string(b.AppendJSON(nil)), string(got.AppendJSON(nil)))
+		}
+		if e, err := r.event(); err == nil {
+			var d draft
+			if err := d.setEvent(testSeed, e); err != nil {
+				return // escaping made it too large
+			}
+			d.join()
+			again := decode(t, d.buf)
+			got, err := again.event()
+			require.NoError(t, err)
+			require.Equal(t, string(e.AppendJSON(nil)), string(got.AppendJSON(nil)))
+			require.Equal(t, e.UsageKind, got.UsageKind)
+		}
+	})
+}
+
+func decode(t *testing.T, data []byte) record {
+	t.Helper()
+	h, err := parseHeader(data, testSeed)
+	require.NoError(t, err)
+	require.EqualValues(t, len(data), h.length())
+	return record{h, data[headerSize:]}
+}
+
+func TestBytesThatAreNoRecordAreNotDecoded(t *testing.T) {
+	var d draft
+	b := llmproxy.Begin{ID: llmproxy.NewEventID(time.Now()), Method: "GET", Path: "/v1/models"}
+	d.addBegin(testSeed, &b)
+	for i := range d.buf[:headerSize] {
+		bad := append([]byte(nil), d.buf...)
+		bad[i]++
+		_, err := parseHeader(bad, testSeed)
+		require.ErrorIs(t, err, errNoHeader, "byte %d", i)
+	}
+	_, err := parseHeader(d.buf, testSeed+1)
+	require.ErrorIs(t, err, errNoHeader, "another writer's")
+
+	long := append([]byte(nil), d.buf...)
+	binary.LittleEndian.PutUint32(long[16:], maxRecord)
+	binary.LittleEndian.PutUint32(long[4:], crc32.Update(testSeed, castagnoli, long[8:headerSize]))
+	_, err = parseHeader(long, testSeed)
+	require.ErrorIs(t, err, errNoHeader, "too long to be one")
+
+	r := decode(t, d.buf)
+	_, err = r.event()
+	require.Error(t, err, "a begin is no event")
+}
+
+func TestAnEventTooLargeForARecordIsCountedAsFailed(t *testing.T) {
+	s, err := Open(Config{Dir: t.TempDir()})
+	require.NoError(t, err)
+	huge := make([]byte, maxRecord/2)
+	half := &llmproxy.Body{Head: huge}
+	s.Publish(&llmproxy.Event{Request: llmproxy.Message{Body: half}, Response: llmproxy.Message{Body: half}})
+	s.Publish(&llmproxy.Event{Path: string(huge), Request: llmproxy.Message{Body: half}})
+	s.Publish(&llmproxy.Event{Path: string(huge) + string(huge)})
+	s.Publish(&llmproxy.Event{UsageKind: string(huge[:1<<16])})
+	require.EqualValues(t, 4, s.Stats().Failed)
+	require.Contains(t, s.Stats().Degraded, "64 MiB")
+	s.Publish(&llmproxy.Event{Request: llmproxy.Message{Body: &llmproxy.Body{Head: huge}}})
+	require.EqualValues(t, 1, s.Stats().Published)
+	require.Empty(t, s.Stats().Degraded)
+	require.NoError(t, s.Close())
+	f, err := Follow(s.cfg.Dir, "file", nil)
+	require.NoError(t, err)
+	events, err := f.Read(t.Context(), 1)
+	require.NoError(t, err)
+	require.Len(t, events[0].Request.Body.Head, len(huge))
+	require.NoError(t, f.Close())
+}
+
+func TestAFollowerInTheSameProcessNeedNotLook(t *testing.T) {
+	s, err := Open(Config{Dir: t.TempDir()})
+	require.NoError(t, err)
+	f, err := s.Follow("file")
+	require.NoError(t, err)
+	f.poll = time.Hour
+	time.AfterFunc(20*time.Millisecond, func() { s.Publish(&llmproxy.Event{Path: "/v1/models"}) })
+	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	defer cancel()
+	events, err := f.Read(ctx, 1)
+	require.NoError(t, err)
+	require.Len(t, events, 1)
+	require.NoError(t, f.Close())
+	require.NoError(t, s.Close())
+}
+
+// failing makes the spool's segment one that can neither be written nor cut, with half a record at its end.
+func failing(t *testing.T, s *Spool) {
+	t.Helper()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var d draft
+	require.NoError(t, d.setEvent(s.seed, &llmproxy.Event{Path: "/torn"}))
+	_, err := s.active.file.Write(d.buf[:len(d.buf)/2])
+	require.NoError(t, err)
+	readOnly, err := os.Open(s.active.path(s.cfg.Dir))
+	require.NoError(t, err)
+	require.NoError(t, s.active.file.Close())
+	s.active.file = readOnly
+}
+
+func TestATornRecordThatCannotBeTakenBackIsSealedOff(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(Config{Dir: dir})
+	require.NoError(t, err)
+	open := llmproxy.Begin{ID: llmproxy.NewEventID(time.Now()), Path: "/open"}
+	s.Begin(&open)
+	s.Publish(&llmproxy.Event{ID: llmproxy.NewEventID(time.Now()), Path: "/before"})
+	failing(t, s)
+	s.Publish(&llmproxy.Event{ID: llmproxy.NewEventID(time.Now()), Path: "/failed"})
+	require.EqualValues(t, 1, s.Stats().Failed)
+	require.NotEmpty(t, s.Stats().Degraded)
+	s.mu.Lock()
+	s.takeBack() // as after a write that went halfway
+	s.mu.Unlock()
+	s.Publish(&llmproxy.Event{ID: llmproxy.NewEventID(time.Now()), Path: "/after"})
+	require.Empty(t, s.Stats().Degraded)
+	require.NoError(t, s.Close())
+
+	f, err := Follow(dir, "file", nil)
+	require.NoError(t, err)
+	events, err := f.Read(t.Context(), 10)
+	require.NoError(t, err)
+	var paths []string
+	for _, e := range events {
+		paths = append(paths, e.Path)
+	}
+	require.Equal(t, []string{"/before", "/after", "/open"}, paths)
+	require.Equal(t, llmproxy.Lost, events[2].Outcome)
+	require.EqualValues(t, 1, f.Stats().Torn)
+	require.NoError(t, f.Close())
+}
+
+func TestASpoolThatCannotEndItsRequestsLeavesThemToTheNext(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(Config{Dir: dir})
+	require.NoError(t, err)
+	open := llmproxy.Begin{ID: llmproxy.NewEventID(time.Now()), Time: time.UnixMilli(1).UTC(), Path: "/open"}
+	s.Begin(&open)
+	failing(t, s)
+	require.ErrorContains(t, s.Close(), "close spool")
+	s, err = Open(Config{Dir: dir})
+	require.NoError(t, err)
+	require.EqualValues(t, 1, s.Stats().Lost)
+	require.NoError(t, s.Close())
+	left, err := filepath.Glob(filepath.Join(dir, "*.lock"))
+	require.NoError(t, err)
+	require.Empty(t, left)
+}
+
+func TestASyncThatFailsIsDegradedUntilOneSucceeds(t *testing.T) {
+	for _, mode := range []SyncMode{SyncAlways, DefaultSync} {
+		t.Run(mode.String(), func(t *testing.T) {
+			s, err := Open(Config{Dir: t.TempDir(), Sync: mode})
+			require.NoError(t, err)
+			s.mu.Lock()
+			whole := s.active.file
+			r, w, err := os.Pipe() // can be written and not synced
+			require.NoError(t, err)
+			s.active.file = w
+			s.mu.Unlock()
+			s.Publish(&llmproxy.Event{Path: "/v1/models"})
+			require.Eventually(t, func() bool { return s.Stats().Degraded != "" }, 5*time.Second, time.Millisecond)
+			require.Contains(t, s.Stats().Degraded, "durable")
+			s.mu.Lock()
+			s.active.file = whole
+			s.mu.Unlock()
+			require.NoError(t, r.Close())
+			require.NoError(t, w.Close())
+			require.Eventually(t, func() bool { return s.Stats().Degraded == "" }, 5*time.Second, 10*time.Millisecond)
+			require.NoError(t, s.Close())
+		})
+	}
+}
+
+func TestALockWhoseFileWasRemovedIsTakenAnew(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "lock")
+	first, err := tryLock(path)
+	require.NoError(t, err)
+	_, err = tryLock(path)
+	require.ErrorIs(t, err, ErrLocked)
+	require.NoError(t, os.Remove(path))
+	gone, err := isAt(first, path)
+	require.NoError(t, err)
+	require.False(t, gone)
+	second, err := tryLock(path)
+	require.NoError(t, err, "the lock on a removed file means nothing")
+	other, err := isAt(first, path)
+	require.NoError(t, err)
+	require.False(t, other)
+	require.NoError(t, first.Close())
+	require.NoError(t, second.Close())
+}
+
+func TestASegmentSealedWhileItIsLookedForIsFound(t *testing.T) {
+	dir := t.TempDir()
+	g := newSegment(newWriter(), 1, time.Now())
+	file, err := g.create(dir)
+	require.NoError(t, err)
+	require.NoError(t, file.Close())
+	require.NoError(t, g.seal(dir))
+	require.NoError(t, g.seal(dir), "again")
+	file, err = openSegment(dir, g)
+	require.NoError(t, err)
+	require.NoError(t, file.Close())
+	exists, err := segmentExists(dir, g.name)
+	require.NoError(t, err)
+	require.True(t, exists)
+	both := g
+	file, err = both.create(dir)
+	require.NoError(t, err)
+	require.NoError(t, file.Close())
+	for _, stranger := range []string{"notes.seg", "20261399T000000.000-0123456789abcdef-000001.seg", g.name + ".tmp"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, stranger), nil, 0o600))
+	}
+	list, err := listSegments(dir)
+	require.NoError(t, err)
+	require.Len(t, list, 1)
+	require.True(t, list[0].sealed)
+}
