@@ -84,8 +84,10 @@ func TestBeginComesBackFromItsLine(t *testing.T) {
 }
 
 func TestRecordsThatAreNotOursAreErrors(t *testing.T) {
-	for _, line := range []string{`{`, `[]`, `{"version":2}`, `{}`, `{"version":1,"id":"x"}`, `{"version":1,"time":"yesterday"}`,
-		`{"version":1,"request":{"body":{"base64":"AA==","tail":"%"}}}`, `{"version":1,"response":{"body":{"base64":"AA==","tail":"%"}}}`} {
+	for _, line := range []string{
+		`{`, `[]`, `{"version":2}`, `{}`, `{"version":1,"id":"x"}`, `{"version":1,"time":"yesterday"}`,
+		`{"version":1,"request":{"body":{"base64":"AA==","tail":"%"}}}`, `{"version":1,"response":{"body":{"base64":"AA==","tail":"%"}}}`,
+	} {
 		var e llmproxy.Event
 		require.Error(t, json.Unmarshal([]byte(line), &e), line)
 	}
@@ -126,8 +128,10 @@ func FuzzEventRecord(f *testing.F) {
 			tail = nil
 		}
 		size = max(size, int64(len(head)+len(tail)))
-		e := llmproxy.Event{ID: llmproxy.NewEventID(noon), Time: noon, Path: path, Model: model, Status: status, Outcome: llmproxy.Cut,
-			Response: llmproxy.Message{Bytes: size, Body: &llmproxy.Body{Head: head, Tail: tail, Size: size}}}
+		e := llmproxy.Event{
+			ID: llmproxy.NewEventID(noon), Time: noon, Path: path, Model: model, Status: status, Outcome: llmproxy.Cut,
+			Response: llmproxy.Message{Bytes: size, Body: &llmproxy.Body{Head: head, Tail: tail, Size: size}},
+		}
 		line := e.AppendJSON(nil)
 		if bytes.ContainsAny(line, "\n\r\x00\x1b") {
 			t.Fatalf("a control character in %q", line)

@@ -108,6 +108,7 @@ func hexValue(c byte) byte {
 }
 
 // ParseTokenID and ParseProjectID read an id as [UUID.String] writes it.
-func ParseTokenID(s string) (TokenID, error)     { u, err := ParseUUID(s); return TokenID{u}, err }
+func ParseTokenID(s string) (TokenID, error) { u, err := ParseUUID(s); return TokenID{u}, err }
+
 func ParseProjectID(s string) (ProjectID, error) { u, err := ParseUUID(s); return ProjectID{u}, err }
 func ParseEventID(s string) (EventID, error)     { u, err := ParseUUID(s); return EventID{u}, err }

@@ -3,7 +3,6 @@ package proxy
 import (
 	"errors"
 	"io"
-
 	"sync"
 	"sync/atomic"
 )
