@@ -2,45 +2,88 @@ package main
 
 import (
 	"fmt"
-	"io"
+	"slices"
 	"strings"
+
+	"github.com/sofatutor/llm-proxy/internal/provider"
 )
 
-// block is what is printed for pasting.
+// block is what is printed for pasting, at most 20 lines.
 type block struct {
-	url      string // origin
-	token    string // empty: tokens are made elsewhere
-	model    string // for the example
-	notes    []string
-	provider string // path prefix of a provider that is not the default; empty for the default
+	base  string // URL that the provider's clients are given
+	token string // empty: tokens are made elsewhere
+	api   clientAPI
+	notes []string
 }
 
-// printBlock writes it in at most 20 lines.
-func printBlock(out io.Writer, b block) error {
-	base := b.url + b.provider + "/v1"
+// clientAPI is how clients of a provider are set up, and a request to try.
+type clientAPI struct {
+	baseURL, key string // environment variables that its clients read
+	basePath     string // what clients expect at the end of the base URL
+	path         string // of the example, behind the base URL
+	header       string // further one of the example
+	body         string // of the example
+}
+
+var (
+	openAIClients = clientAPI{
+		baseURL: "OPENAI_BASE_URL", key: "OPENAI_API_KEY", basePath: "/v1", path: "/chat/completions",
+		body: `{"model":"gpt-4o-mini","messages":[{"role":"user","content":"Hello!"}]}`,
+	}
+	anthropicClients = clientAPI{
+		baseURL: "ANTHROPIC_BASE_URL", key: "ANTHROPIC_API_KEY", path: "/v1/messages", header: "anthropic-version: 2023-06-01",
+		body: `{"model":"claude-3-5-haiku-latest","max_tokens":99,"messages":[{"role":"user","content":"Hello!"}]}`,
+	}
+)
+
+// clientsOf is how clients of a provider are set up.
+func clientsOf(p *provider.Provider) clientAPI {
+	if slices.ContainsFunc(p.Endpoints, func(e *provider.Endpoint) bool { return e.Path == "/v1/messages" }) {
+		return anthropicClients
+	}
+	return openAIClients
+}
+
+// newBlock is that of a provider under an origin.
+func newBlock(origin string, providers *provider.Set, name, token string, notes ...string) block {
+	b := block{base: origin, token: token, api: openAIClients, notes: notes}
+	if p := providers.Providers[name]; p != nil {
+		b.api = clientsOf(p)
+	}
+	if name != providers.Default {
+		b.base += "/" + name
+	}
+	b.base += b.api.basePath
+	return b
+}
+
+// String is the block as it is printed.
+func (b block) String() string {
 	var w strings.Builder
 	if b.token == "" {
-		fmt.Fprintf(&w, "llm-proxy serves %s\n", base)
+		fmt.Fprintf(&w, "llm-proxy serves %s\n", b.base)
 	} else {
-		fmt.Fprintf(&w, "export OPENAI_BASE_URL=%s\nexport OPENAI_API_KEY=%s\n\n", base, b.token)
-		fmt.Fprintf(&w, "curl -s %s/chat/completions -H \"Authorization: Bearer %s\" -H \"Content-Type: application/json\" \\\n  -d '{\"model\":\"%s\",\"messages\":[{\"role\":\"user\",\"content\":\"Hello!\"}]}'\n\n", base, b.token, b.model)
+		fmt.Fprintf(&w, "export %s=%s\nexport %s=%s\n\n", b.api.baseURL, b.base, b.api.key, b.token)
+		fmt.Fprintf(&w, "curl %s%s -H \"Authorization: Bearer %s\" \\\n  -H \"Content-Type: application/json\" ", b.base, b.api.path, b.token)
+		if b.api.header != "" {
+			fmt.Fprintf(&w, "-H %q ", b.api.header)
+		}
+		fmt.Fprintf(&w, "-d '%s'\n\n", b.api.body)
 	}
 	for _, note := range b.notes {
 		w.WriteString(note + "\n")
 	}
-	_, err := io.WriteString(out, w.String())
-	return err
+	return w.String()
 }
 
 // block is what the server prints.
-func (p *parts) block(s *settings, url string) block {
-	b := block{url: url, model: "gpt-4o", notes: []string{"data:      " + s.DataDir}}
+func (p *parts) block(s *settings, origin string) block {
+	notes := []string{"data:      " + s.DataDir}
 	if s.EventLog != "" {
-		b.notes = append(b.notes, "event log: "+s.EventLog)
+		notes = append(notes, "event log: "+s.EventLog)
 	}
-	if p.demo != nil {
-		b.token = p.demo.token
-		b.notes = append(b.notes, "This is the built-in stand-in provider: answers are made up. For a real one: llm-proxy setup")
+	if p.demoToken != "" {
+		notes = append(notes, "Answers come from a built-in stand-in provider. For a real one: llm-proxy setup")
 	}
-	return b
+	return newBlock(origin, p.providers, p.providers.Default, p.demoToken, notes...)
 }

@@ -15,7 +15,7 @@ type health struct {
 	Status    string    `json:"status"` // healthOK or healthDegraded
 	Timestamp time.Time `json:"timestamp"`
 	Version   string    `json:"version"`
-	Reasons   []string  `json:"reasons,omitempty"` // why it is degraded
+	Reasons   []string  `json:"reasons,omitempty"` // why it is degraded; on the loopback listener only, since they name files
 }
 
 const (
@@ -23,7 +23,7 @@ const (
 	healthDegraded = "degraded"
 )
 
-// healthChecks answer /health, /health/live and /health/ready.
+// healthChecks answer how the server is.
 type healthChecks struct {
 	reasons func() []string             // why the server is degraded; none if it is not
 	ping    func(context.Context) error // asks the store
@@ -34,46 +34,40 @@ type healthChecks struct {
 	pingErr error
 }
 
-// readyFor is how long an answer of the store is kept.
-const readyFor = 5 * time.Second
+const (
+	readyFor    = 5 * time.Second // how long an answer of the store is kept
+	pingTimeout = time.Second
+)
 
-// route wraps next: the exact paths of the checks are answered here, every other request goes on with its path untouched.
-func (c *healthChecks) route(next http.Handler) http.Handler {
-	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		var answer func(http.ResponseWriter, *http.Request)
-		switch r.RequestURI {
-		case "/health":
-			answer = c.health
-		case "/health/live":
-			answer = func(w http.ResponseWriter, _ *http.Request) {
-				answerJSON(w, http.StatusOK, map[string]string{"status": healthOK})
-			}
-		case "/health/ready":
-			answer = c.ready
-		default:
-			next.ServeHTTP(w, r)
-			return
-		}
-		if r.Method != http.MethodGet && r.Method != http.MethodHead {
-			w.Header().Set("Allow", "GET, HEAD")
-			answerJSON(w, http.StatusMethodNotAllowed, map[string]string{"status": "only GET and HEAD are allowed here"})
-			return
-		}
-		answer(w, r)
-	})
+// health says whether the server keeps its promises. It is 200 either way: a degraded server serves.
+func (c *healthChecks) health(w http.ResponseWriter, _ *http.Request) {
+	h := c.now()
+	h.Reasons = nil
+	answerJSON(w, http.StatusOK, h)
 }
 
-func (c *healthChecks) health(w http.ResponseWriter, _ *http.Request) {
+// inside is health with the reasons.
+func (c *healthChecks) inside(w http.ResponseWriter, _ *http.Request) {
+	answerJSON(w, http.StatusOK, c.now())
+}
+
+func (c *healthChecks) now() health {
 	h := health{Status: healthOK, Timestamp: time.Now().UTC().Truncate(time.Millisecond), Version: version, Reasons: c.reasons()}
 	if len(h.Reasons) > 0 {
 		h.Status = healthDegraded
 	}
-	answerJSON(w, http.StatusOK, h)
+	return h
 }
 
+// live says that the process answers. It does no I/O.
+func (c *healthChecks) live(w http.ResponseWriter, _ *http.Request) {
+	answerJSON(w, http.StatusOK, map[string]string{"status": healthOK})
+}
+
+// ready says whether the store answers, or did a moment ago.
 func (c *healthChecks) ready(w http.ResponseWriter, r *http.Request) {
 	if err := c.store(r.Context()); err != nil {
-		c.log.Warn("not ready", zap.Error(err))
+		c.log.Warn("not ready: the store does not answer", zap.Error(err))
 		answerJSON(w, http.StatusServiceUnavailable, map[string]string{"status": "the store does not answer"})
 		return
 	}
@@ -87,14 +81,28 @@ func (c *healthChecks) store(ctx context.Context) error {
 	if time.Since(c.asked) < readyFor {
 		return c.pingErr
 	}
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Second)
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingTimeout) // the answer is for others too
 	defer cancel()
-	c.asked, c.pingErr = time.Now(), c.ping(ctx)
+	c.pingErr = c.ping(ctx)
+	c.asked = time.Now()
 	return c.pingErr
+}
+
+// onlyGet answers GET and HEAD.
+func onlyGet(answer http.HandlerFunc) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if r.Method != http.MethodGet && r.Method != http.MethodHead {
+			w.Header().Set("Allow", "GET, HEAD")
+			answerJSON(w, http.StatusMethodNotAllowed, map[string]string{"status": "only GET and HEAD are allowed here"})
+			return
+		}
+		answer(w, r)
+	})
 }
 
 func answerJSON(w http.ResponseWriter, status int, body any) {
 	w.Header().Set("Content-Type", "application/json")
+	w.Header().Set("Cache-Control", "no-store")
 	w.WriteHeader(status)
 	_ = json.NewEncoder(w).Encode(body) // the caller may be gone
 }

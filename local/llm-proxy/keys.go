@@ -139,7 +139,7 @@ func findOperators(s *settings, k keyFile) (operators, error) {
 	if s.ManagementTokenFile != "" {
 		data, err := os.ReadFile(s.ManagementTokenFile)
 		if err != nil {
-			return operators{}, usageError("LLM_PROXY_MANAGEMENT_TOKEN_FILE: %v", err)
+			return operators{}, usageError("%s: %v", settingName("LLM_PROXY_MANAGEMENT_TOKEN_FILE"), err)
 		}
 		token = strings.TrimSpace(string(data))
 	}
@@ -150,14 +150,19 @@ func findOperators(s *settings, k keyFile) (operators, error) {
 		password = k.AdminPassword
 	}
 	var problems []string
-	if len(token) < minManagementToken {
-		problems = append(problems, fmt.Sprintf("MANAGEMENT_TOKEN must have at least %d characters, it has %d", minManagementToken, len(token)))
-	}
-	if len(password) < minAdminPassword {
-		problems = append(problems, fmt.Sprintf("ADMIN_PASSWORD must have at least %d characters, it has %d", minAdminPassword, len(password)))
+	for _, c := range []struct {
+		name, value string
+		least       int
+	}{{"MANAGEMENT_TOKEN", token, minManagementToken}, {"ADMIN_PASSWORD", password, minAdminPassword}} {
+		switch {
+		case c.value == "":
+			problems = append(problems, c.name+" is not set")
+		case len(c.value) < c.least:
+			problems = append(problems, fmt.Sprintf("%s has %d characters and needs at least %d", c.name, len(c.value), c.least))
+		}
 	}
 	if problems != nil {
-		return operators{}, usageError("%s.\nRun llm-proxy setup, which makes both, or set them; llm-proxy server --demo needs neither.", strings.Join(problems, "; "))
+		return operators{}, usageError("%s.\nRun llm-proxy setup, which makes both, or set them in the environment; llm-proxy server --demo needs neither.", strings.Join(problems, ", "))
 	}
 	return operators{token: llmproxy.NewSecret(token), user: s.AdminUser, password: llmproxy.NewSecret(password)}, nil
 }

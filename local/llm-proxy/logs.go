@@ -2,6 +2,7 @@ package main
 
 import (
 	"io"
+	"log"
 
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -17,5 +18,15 @@ func newLogger(s *settings, stderr io.Writer) (*zap.Logger, func() error) {
 	}
 	encoding := zap.NewProductionEncoderConfig()
 	encoding.TimeKey, encoding.EncodeTime = "time", zapcore.RFC3339NanoTimeEncoder
+	encoding.EncodeDuration = zapcore.MillisDurationEncoder
 	return zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(encoding), sink, s.LogLevel)), closeSink
+}
+
+// httpLog takes what net/http says of connections: failed handshakes, too many open files.
+func httpLog(logger *zap.Logger) *log.Logger {
+	std, err := zap.NewStdLogAt(logger.Named("http"), zapcore.WarnLevel)
+	if err != nil {
+		panic(err) // of a level that zap does not know
+	}
+	return std
 }

@@ -126,9 +126,7 @@ func boolean(b bool) float64 {
 	return 0
 }
 
-// handler serves /metrics.
+// handler serves them.
 func (m *metrics) handler() http.Handler {
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{}))
-	return mux
+	return promhttp.HandlerFor(m.registry, promhttp.HandlerOpts{})
 }

@@ -1,80 +1,133 @@
 package main
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"io/fs"
 	"os"
 	"time"
 )
 
-// runningServer is what the PID file tells. The file is locked while its server runs, so one left behind by a kill is known as such.
+// runningServer is what the PID file tells of a server.
 type runningServer struct {
-	PID  int    `json:"pid"`
-	URL  string `json:"url"` // origin it serves
-	file *os.File
+	PID         int    `json:"pid"`
+	URL         string `json:"url"`                   // origin under which this machine reaches it
+	MetricsURL  string `json:"metrics_url,omitempty"` // origin of the loopback listener; empty if it is off
+	Certificate string `json:"certificate,omitempty"` // fingerprint; empty without TLS
+	Demo        bool   `json:"demo,omitempty"`        // it serves the built-in stand-in provider alone
+	ShutdownMS  int64  `json:"shutdown_ms"`           // how long running requests may go on after a stop was asked for
+}
+
+func (r *runningServer) shutdown() time.Duration {
+	return time.Duration(r.ShutdownMS) * time.Millisecond
 }
 
 // errNotRunning: no server holds the PID file.
 var errNotRunning = errors.New("no server is running")
 
-// writePIDFile tells that this process serves url. It is nil where another server holds the file: several may share one database.
-func writePIDFile(path, url string) (*runningServer, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
-	if err != nil {
-		return nil, err
+// pidFile is the file that names the running server. It is locked while its server lives, so one left behind by a kill is known as
+// such. Nil is that of a server which found another one there.
+type pidFile struct{ file *os.File }
+
+// Whoever looks holds the lock for a moment too, so a server tries again before it takes another for running.
+const (
+	claimTries = 20
+	claimPause = 10 * time.Millisecond
+)
+
+// claimPIDFile takes the file for this process; nil where another server has it: several may share one data folder.
+func claimPIDFile(path string) (*pidFile, error) {
+	for range claimTries {
+		file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
+		if err != nil {
+			return nil, fmt.Errorf("open the PID file: %w", err)
+		}
+		if tryLock(file) && isAt(file, path) { // else its holder has removed it since
+			return &pidFile{file}, errors.Join(file.Truncate(0), file.Chmod(0o600))
+		}
+		_ = file.Close()
+		time.Sleep(claimPause)
 	}
-	if !tryLock(file) {
-		return nil, file.Close()
+	return nil, nil
+}
+
+// isAt reports whether file is the one that path names.
+func isAt(file *os.File, path string) bool {
+	mine, err := file.Stat()
+	there, thereErr := os.Stat(path)
+	return err == nil && thereErr == nil && os.SameFile(mine, there)
+}
+
+// announce tells that the server serves.
+func (p *pidFile) announce(s runningServer) error {
+	if p == nil {
+		return nil
 	}
-	s := &runningServer{PID: os.Getpid(), URL: url, file: file}
 	data, err := json.Marshal(s)
-	if err == nil {
-		err = file.Truncate(0)
-	}
-	if err == nil {
-		_, err = file.WriteAt(append(data, '\n'), 0)
-	}
 	if err != nil {
-		return nil, errors.Join(err, file.Close())
+		return err
 	}
-	return s, nil
+	_, err = p.file.WriteAt(append(data, '\n'), 0)
+	return err
 }
 
 // remove ends what the file tells.
-func (s *runningServer) remove() error {
-	if s == nil {
+func (p *pidFile) remove() error {
+	if p == nil {
 		return nil
 	}
-	return errors.Join(os.Remove(s.file.Name()), s.file.Close())
+	err := os.Remove(p.file.Name())
+	if errors.Is(err, fs.ErrNotExist) {
+		err = nil
+	}
+	return errors.Join(err, p.file.Close())
 }
 
 // findServer reads the PID file of a server that runs.
 func findServer(path string) (runningServer, error) {
 	file, err := os.Open(path)
-	if errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, fs.ErrNotExist) {
 		return runningServer{}, fmt.Errorf("%w: there is no %s", errNotRunning, path)
 	}
 	if err != nil {
 		return runningServer{}, err
 	}
 	defer file.Close()
-	if tryLock(file) {
+	if nobodyLocks(file) {
 		return runningServer{}, fmt.Errorf("%w: %s was left behind by one that was killed", errNotRunning, path)
 	}
 	var s runningServer
-	if err := json.NewDecoder(file).Decode(&s); err != nil {
-		return runningServer{}, fmt.Errorf("read %s: %w", path, err)
+	err = json.NewDecoder(file).Decode(&s)
+	if errors.Is(err, io.EOF) {
+		return runningServer{}, fmt.Errorf("%w yet: it is starting, %s is empty", errNotRunning, path)
+	}
+	if err == nil && s.PID <= 0 {
+		err = errors.New("it names no process")
+	}
+	if err != nil {
+		return runningServer{}, fmt.Errorf("%s is in use, and not as a server's PID file: %w", path, err)
 	}
 	return s, nil
 }
 
-// waitUntilGone waits until no server holds the PID file any more.
-func waitUntilGone(path string, limit time.Duration) error {
-	for end := time.Now().Add(limit); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
-		if _, err := findServer(path); errors.Is(err, errNotRunning) {
+// waitUntilGone waits until the process holds the PID file no more, which it gives back last.
+func waitUntilGone(ctx context.Context, path string, pid int, limit time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, limit)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		s, err := findServer(path)
+		if errors.Is(err, errNotRunning) || err == nil && s.PID != pid {
 			return nil
 		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("process %d still runs after %s", pid, limit)
+		case <-tick.C:
+		}
 	}
-	return fmt.Errorf("the server still runs after %s", limit)
 }

@@ -6,8 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -66,11 +68,9 @@ func setup(cmd *cobra.Command, f *setupFlags) error {
 	if err != nil {
 		return err
 	}
-	providers := provider.Default()
-	if s.Providers != "" {
-		if providers, err = provider.Load(s.Providers); err != nil {
-			return &exitError{exitUsage, err}
-		}
+	providers, err := readProviders(&s)
+	if err != nil {
+		return err
 	}
 	if f.provider == "" {
 		f.provider = providers.Default
@@ -79,23 +79,7 @@ func setup(cmd *cobra.Command, f *setupFlags) error {
 	if err != nil {
 		return err
 	}
-	keys, err := loadKeys(s.DataDir, makeOperators)
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(s.DB), 0o700); err != nil {
-		return err
-	}
-	store, err := sqlite.Open(cmd.Context(), sqlite.Config{Path: s.DB})
-	if err != nil {
-		return err
-	}
-	defer store.Close()
-	service, err := newService(&s, store, llmproxy.NewSecret(keys.SealingSecret), providers)
-	if err != nil {
-		return err
-	}
-	token, secret, err := f.create(cmd.Context(), cmd, service, key)
+	token, secret, err := f.make(cmd.Context(), &s, providers, key, cmd.Flags().Changed("max-requests"))
 	if manage.IsInputError(err) {
 		return &exitError{exitUsage, err}
 	}
@@ -103,6 +87,44 @@ func setup(cmd *cobra.Command, f *setupFlags) error {
 		return err
 	}
 	return f.print(cmd.OutOrStdout(), &s, providers, token, secret)
+}
+
+// make makes keys and database where they are missing, a project and a token.
+func (f *setupFlags) make(ctx context.Context, s *settings, providers *provider.Set, key llmproxy.Secret, capped bool) (token llmproxy.Token, secret llmproxy.Secret, err error) {
+	in := manage.NewToken{Name: "first", DurationMinutes: f.minutes, RequestsPerHour: &manage.Limit{N: f.perHour, None: f.perHour == 0}}
+	if capped {
+		in.MaxRequests = &manage.Limit{N: f.maxRequests}
+	}
+	if err := in.Check(); err != nil { // before anything is made for it
+		return token, secret, err
+	}
+	if providers.Providers[f.provider] == nil {
+		return token, secret, usageError("--provider: there is no provider %q; there are: %s", f.provider, strings.Join(slices.Sorted(maps.Keys(providers.Providers)), ", "))
+	}
+	keys, err := loadKeys(s.DataDir, makeOperators)
+	if err != nil {
+		return token, secret, err
+	}
+	store, err := sqlite.Open(ctx, s.store(nil))
+	if err != nil {
+		return token, secret, err
+	}
+	defer func() { err = errors.Join(err, store.Close()) }()
+	service, err := newService(s, store, llmproxy.NewSecret(keys.SealingSecret), providers)
+	if err != nil {
+		return token, secret, err
+	}
+	groups := []llmproxy.EndpointGroup{llmproxy.GroupInference}
+	if f.stored {
+		groups = append(groups, llmproxy.GroupStored)
+	}
+	actor := llmproxy.Actor{Name: "local"}
+	project, err := service.CreateProject(ctx, actor, manage.NewProject{Name: f.project, Provider: f.provider, APIKey: key, Endpoints: groups})
+	if err != nil {
+		return token, secret, err
+	}
+	in.ProjectID = project.ID
+	return service.MintToken(ctx, actor, in)
 }
 
 // setupInput asks for what the flags leave open, where somebody is there to be asked.
@@ -143,52 +165,55 @@ func readKey(path string, stdin io.Reader) (llmproxy.Secret, error) {
 	return llmproxy.NewSecret(key), nil
 }
 
-// create makes project and token.
-func (f *setupFlags) create(ctx context.Context, cmd *cobra.Command, service *manage.Service, key llmproxy.Secret) (llmproxy.Token, llmproxy.Secret, error) {
-	actor := llmproxy.Actor{Name: "local"}
-	in := manage.NewToken{Name: "first", DurationMinutes: f.minutes}
-	if cmd.Flags().Changed("max-requests") {
-		in.MaxRequests = &manage.Limit{N: f.maxRequests}
-	}
-	in.RequestsPerHour = &manage.Limit{N: f.perHour, None: f.perHour == 0}
-	if err := in.Check(); err != nil { // before a project is made for it
-		return llmproxy.Token{}, llmproxy.Secret{}, err
-	}
-	groups := []llmproxy.EndpointGroup{llmproxy.GroupInference}
-	if f.stored {
-		groups = append(groups, llmproxy.GroupStored)
-	}
-	project, err := service.CreateProject(ctx, actor, manage.NewProject{Name: f.project, Provider: f.provider, APIKey: key, Endpoints: groups})
-	if err != nil {
-		return llmproxy.Token{}, llmproxy.Secret{}, err
-	}
-	in.ProjectID = project.ID
-	return service.MintToken(ctx, actor, in)
-}
-
 // print shows the token, this once.
 func (f *setupFlags) print(out io.Writer, s *settings, providers *provider.Set, token llmproxy.Token, secret llmproxy.Secret) error {
 	if f.json {
 		return json.NewEncoder(out).Encode(struct {
-			ProjectID string    `json:"project_id"`
-			Token     string    `json:"token"`
-			TokenID   string    `json:"token_id"`
-			ExpiresAt time.Time `json:"expires_at"`
-		}{token.ProjectID.String(), secret.Reveal(), token.ID.String(), token.ExpiresAt})
+			ProjectID string `json:"project_id"`
+			Token     string `json:"token"`
+			TokenID   string `json:"token_id"`
+			ExpiresAt string `json:"expires_at"`
+		}{token.ProjectID.String(), secret.Reveal(), token.ID.String(), string(llmproxy.AppendTime(nil, token.ExpiresAt))})
 	}
-	url := s.PublicURL
-	if url == "" {
-		url = "http://" + s.Addr
-	}
-	b := block{url: strings.TrimRight(url, "/"), token: secret.Reveal(), model: "gpt-4o", notes: []string{
+	notes := []string{
 		"The token is shown this once. It expires " + token.ExpiresAt.Local().Format(time.RFC1123) + ".",
-		"data:  " + s.DataDir,
-		"start: llm-proxy server --db " + s.DB,
-	}}
-	if f.provider != providers.Default {
-		b.provider = "/" + f.provider
+		"data:   " + s.DataDir + " (keep " + filepath.Base(keyFilePath(s.DataDir)) + ", it opens the provider keys)",
 	}
-	return printBlock(out, b)
+	origin, running := s.origin()
+	if !running {
+		notes = append(notes, "start:  "+startCommand(s))
+	}
+	_, err := io.WriteString(out, newBlock(origin, providers, f.provider, secret.Reveal(), notes...).String())
+	return err
+}
+
+// origin is where the token can be used: at the server that runs, or at the one that would by these settings. The demo's server does
+// not know other providers.
+func (s *settings) origin() (origin string, running bool) {
+	server, err := findServer(s.PIDFile)
+	running = err == nil && !server.Demo
+	switch {
+	case s.PublicURL != "":
+		return strings.TrimRight(s.PublicURL, "/"), running
+	case running:
+		return server.URL, true
+	}
+	return "http://" + s.Addr, false
+}
+
+// startCommand starts a server with the settings that its database follows from.
+func startCommand(s *settings) string {
+	command := "llm-proxy server"
+	if s.dataDirSet {
+		command += " --data-dir " + s.DataDir
+	}
+	if s.dbSet {
+		command += " --db " + s.DB
+	}
+	if s.Providers != "" {
+		command += " --providers " + s.Providers
+	}
+	return command
 }
 
 // errAborted: the wizard was left.

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"time"
+
+	"go.uber.org/zap"
+
+	"github.com/sofatutor/llm-proxy/internal/bus/spool"
+	"github.com/sofatutor/llm-proxy/internal/dispatch"
+)
+
+// eventLog delivers events to the file that the settings name. Of several servers over one data folder one does it, for all; when it
+// ends another takes over.
+type eventLog struct {
+	path        string
+	deadLetters string
+	spool       *spool.Spool
+	log         *zap.Logger
+
+	delivery atomic.Pointer[delivery] // nil while another process delivers
+}
+
+// delivery is the work of the process that delivers.
+type delivery struct {
+	follower *spool.Follower
+	loop     *dispatch.Loop
+}
+
+const (
+	takeOverEvery = time.Second     // how often a server that does not deliver looks whether it is to
+	drainWithin   = 2 * time.Second // how long the end of the server waits for what was published to be in the file
+	drainPoll     = 5 * time.Millisecond
+)
+
+func openEventLog(ctx context.Context, s *settings, from *spool.Spool, log *zap.Logger, closers *closers) (*eventLog, error) {
+	if info, err := os.Stat(filepath.Dir(s.EventLog)); err != nil || !info.IsDir() {
+		return nil, usageError("%s: the folder %s is not there, make it first", settingName("LLM_PROXY_EVENT_LOG"), filepath.Dir(s.EventLog))
+	}
+	e := &eventLog{path: s.EventLog, deadLetters: filepath.Join(s.DataDir, "dead-letters.jsonl"), spool: from, log: log}
+	if err := e.takeOver(); err != nil {
+		return nil, err
+	}
+	if e.delivery.Load() == nil {
+		log.Info("another process writes the event log; this one takes over when that ends", zap.String("file", e.path))
+	}
+	closers.run(ctx, e.run)
+	closers.add("event log", func() error { e.drain(); return nil }) // before run ends
+	return e, nil
+}
+
+// takeOver makes this process the one that delivers, unless another is.
+func (e *eventLog) takeOver() error {
+	destination, err := dispatch.Open("file", dispatch.Settings{File: dispatch.FileConfig{Path: e.path}})
+	if err != nil {
+		return err
+	}
+	follower, err := e.spool.Follow("file")
+	if errors.Is(err, spool.ErrLocked) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	e.delivery.Store(&delivery{follower, dispatch.New(dispatch.Config{
+		Name: "file", Source: follower, Destination: destination, DeadLetters: e.deadLetters, Log: e.log,
+	})})
+	return nil
+}
+
+// run delivers until ctx ends, once it is this process's turn.
+func (e *eventLog) run(ctx context.Context) {
+	tick := time.NewTicker(takeOverEvery)
+	defer tick.Stop()
+	for e.delivery.Load() == nil {
+		select {
+		case <-ctx.Done():
+			return
+		case <-tick.C:
+		}
+		if err := e.takeOver(); err != nil {
+			e.log.Error("the event log cannot be taken over; it will be tried again", zap.Error(err))
+		}
+	}
+	d := e.delivery.Load()
+	if err := errors.Join(d.loop.Run(ctx), d.follower.Close()); err != nil {
+		e.log.Error("the event log has ended", zap.Error(err))
+	}
+}
+
+// drain waits until what was published is in the file, or until that is not to be expected. What is not stays in the spool.
+func (e *eventLog) drain() {
+	d := e.delivery.Load()
+	if d == nil {
+		return
+	}
+	for end := time.Now().Add(drainWithin); time.Now().Before(end); time.Sleep(drainPoll) {
+		backlog, _, err := d.follower.Backlog()
+		if err != nil || backlog == 0 || d.loop.Stats().Failing {
+			return
+		}
+	}
+}
+
+// stats are those of this process's deliveries.
+func (e *eventLog) stats() dispatch.Stats {
+	if d := e.delivery.Load(); d != nil {
+		return d.loop.Stats()
+	}
+	return dispatch.Stats{}
+}

@@ -1,0 +1,51 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+
+	"go.uber.org/zap"
+)
+
+// front tells requests apart by their raw path, as it came: what is the server's own is answered here, everything else is the proxy's
+// and reaches it untouched.
+type front struct {
+	exact map[string]http.Handler // by path
+	under []prefixed              // by the beginning of the path
+	proxy http.Handler
+}
+
+type prefixed struct {
+	prefix  string // ends in a slash; no provider may have its name
+	handler http.Handler
+}
+
+// handler is everything that the server answers.
+func (p *parts) handler(log *zap.Logger) http.Handler {
+	checks := &healthChecks{ping: p.store.Ping, reasons: p.degraded, log: log}
+	return &front{
+		exact: map[string]http.Handler{
+			"/health":       onlyGet(checks.health),
+			"/health/live":  onlyGet(checks.live),
+			"/health/ready": onlyGet(checks.ready),
+		},
+		under: []prefixed{},
+		proxy: p.proxy,
+	}
+}
+
+// ServeHTTP implements [http.Handler].
+func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	path, _, _ := strings.Cut(r.RequestURI, "?")
+	if own, ok := f.exact[path]; ok {
+		own.ServeHTTP(w, r)
+		return
+	}
+	for _, u := range f.under {
+		if strings.HasPrefix(path, u.prefix) {
+			u.handler.ServeHTTP(w, r)
+			return
+		}
+	}
+	f.proxy.ServeHTTP(w, r)
+}

@@ -1,0 +1,44 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"syscall"
+
+	"go.uber.org/zap"
+)
+
+// serveInside serves what is for this machine alone, on a loopback listener of its own: metrics, and health with its reasons. It
+// returns the listener's origin. Where the default address is busy, by another server probably, there is none; where one was asked
+// for, that is an error.
+func serveInside(ctx context.Context, s *settings, p *parts, log *zap.Logger, closers *closers) (origin string, err error) {
+	if s.MetricsAddr == metricsOff {
+		return "", nil
+	}
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", s.MetricsAddr)
+	if err != nil {
+		if s.metricsAddrSet || !errors.Is(err, syscall.EADDRINUSE) {
+			return "", fmt.Errorf("listen for metrics: %w: choose another address with %s, or off", err, settingName("LLM_PROXY_METRICS_ADDR"))
+		}
+		log.Warn("metrics are off: their address is in use, set LLM_PROXY_METRICS_ADDR to another", zap.String("addr", s.MetricsAddr))
+		return "", nil
+	}
+	checks := &healthChecks{reasons: p.degraded}
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", p.metrics.handler())
+	mux.HandleFunc("GET /health", checks.inside)
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: readHeaderTimeout, ErrorLog: httpLog(log)}
+	go func() {
+		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
+			log.Error("metrics are served no longer", zap.Error(err))
+		}
+	}()
+	closers.add("metrics", server.Close)
+	origin = "http://" + listener.Addr().String()
+	log.Info("serving metrics", zap.String("url", origin+"/metrics"))
+	return origin, nil
+}
