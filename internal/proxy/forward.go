@@ -241,7 +241,7 @@ func (x *exchange) callRefusal(err error) *refusal {
 
 // goneRefusal ends an exchange whose caller has left or whose deadline has come; nil if neither.
 func (x *exchange) goneRefusal() *refusal {
-	switch err := x.r.Context().Err(); {
+	switch err := context.Cause(x.r.Context()); { // a server that ends gives our own deadline as the cause
 	case err == nil:
 		return nil
 	case errors.Is(err, context.DeadlineExceeded):
