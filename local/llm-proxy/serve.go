@@ -47,6 +47,9 @@ func serve(ctx context.Context, s *settings, withDemo bool, announce func(text s
 	}
 	closers.add("PID file", pid.remove)
 	parts, err := openParts(ctx, s, withDemo, log, closers)
+	if err != nil && ctx.Err() != nil {
+		return errors.New("stopped before it served")
+	}
 	if err != nil {
 		return err
 	}
