@@ -95,11 +95,13 @@ func makeFile(path string) error {
 	if path == "" {
 		return errors.New("no file is named")
 	}
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600) //nolint:gosec // the operator's choice
-	if errors.Is(err, fs.ErrNotExist) {
+	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600)
+	switch {
+	case errors.Is(err, fs.ErrExist): // not opened: closing it again would drop the locks that this process has on it
+		return nil
+	case errors.Is(err, fs.ErrNotExist):
 		return fmt.Errorf("the folder %s is not there", filepath.Dir(path))
-	}
-	if err != nil {
+	case err != nil:
 		return err
 	}
 	return file.Close()
@@ -115,7 +117,30 @@ func dsn(path string, busy time.Duration, pragmas ...string) string {
 	return "file:" + (&url.URL{Path: path}).EscapedPath() + "?" + query.Encode()
 }
 
+// Of processes that open a new database at once, one makes its tables, and the others may meet it halfway: they look again.
+const (
+	migrateTries = 20
+	migratePause = 50 * time.Millisecond
+)
+
+// migrate brings the tables up to date. Each step is a transaction, so what fails has changed nothing.
 func migrate(ctx context.Context, db *sql.DB) error {
+	for try := 1; ; try++ {
+		err := migrateOnce(ctx, db)
+		if err == nil || errors.Is(err, errNewer) || try == migrateTries {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return err
+		case <-time.After(migratePause):
+		}
+	}
+}
+
+var errNewer = errors.New("use the newer program")
+
+func migrateOnce(ctx context.Context, db *sql.DB) error {
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return err
@@ -130,7 +155,7 @@ func migrate(ctx context.Context, db *sql.DB) error {
 	}
 	sources := provider.ListSources()
 	if newest := sources[len(sources)-1].Version; have > newest {
-		return fmt.Errorf("its tables are of version %d, this program knows up to %d: use the newer program", have, newest)
+		return fmt.Errorf("its tables are of version %d, this program knows up to %d: %w", have, newest, errNewer)
 	}
 	_, err = provider.Up(ctx)
 	return err
