@@ -178,3 +178,11 @@ func scriptKillServer(ts *testscript.TestScript, neg bool, args []string) {
 		}
 	}
 }
+
+// program is the built program with its arguments, which the test's end ends.
+func program(t *testing.T, args ...string) *exec.Cmd {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), scriptPatience)
+	t.Cleanup(cancel)
+	return exec.CommandContext(ctx, "llm-proxy", args...)
+}

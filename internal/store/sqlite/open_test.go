@@ -1,12 +1,14 @@
 package sqlite_test
 
 import (
+	"bufio"
+	"bytes"
 	"context"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"path/filepath"
-	"sync"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -22,6 +24,8 @@ func TestMain(m *testing.M) {
 	if path == "" {
 		os.Exit(m.Run())
 	}
+	fmt.Println("ready")
+	_, _ = io.Copy(io.Discard, os.Stdin) // until all are
 	store, err := sqlite.Open(context.Background(), sqlite.Config{Path: path})
 	if err == nil {
 		err = store.Close()
@@ -35,17 +39,35 @@ func TestMain(m *testing.M) {
 func TestProcessesThatOpenANewDatabaseAtOnceAllGetIt(t *testing.T) {
 	for range 3 {
 		path := filepath.Join(t.TempDir(), "new.db")
-		var wg sync.WaitGroup
-		for range 8 {
-			wg.Go(func() {
-				cmd := exec.CommandContext(t.Context(), os.Args[0])
-				cmd.Env = append(os.Environ(), openEnv+"="+path)
-				if said, err := cmd.CombinedOutput(); err != nil {
-					t.Errorf("%v: %s", err, said)
-				}
-			})
+		gate, open, err := os.Pipe()
+		require.NoError(t, err)
+		openers := make([]*opener, 6)
+		for i := range openers {
+			openers[i] = startOpener(t, path, gate)
 		}
-		wg.Wait()
-		require.NoError(t, open(t, path).Ping(t.Context()))
+		require.NoError(t, open.Close())
+		for _, o := range openers {
+			require.NoError(t, o.cmd.Wait(), "%s", &o.said)
+		}
 	}
+}
+
+// opener is a process that opens a database when its standard input ends.
+type opener struct {
+	cmd  *exec.Cmd
+	said bytes.Buffer
+}
+
+func startOpener(t *testing.T, path string, gate *os.File) *opener {
+	t.Helper()
+	o := &opener{cmd: exec.CommandContext(t.Context(), os.Args[0])}
+	o.cmd.Env = append(os.Environ(), openEnv+"="+path)
+	o.cmd.Stdin, o.cmd.Stderr = gate, &o.said
+	out, err := o.cmd.StdoutPipe()
+	require.NoError(t, err)
+	require.NoError(t, o.cmd.Start())
+	line, err := bufio.NewReader(out).ReadString('\n')
+	require.NoError(t, err)
+	require.Equal(t, "ready\n", line)
+	return o
 }
