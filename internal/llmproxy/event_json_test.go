@@ -85,12 +85,50 @@ func TestBeginComesBackFromItsLine(t *testing.T) {
 
 func TestRecordsThatAreNotOursAreErrors(t *testing.T) {
 	for _, line := range []string{
-		`{`, `[]`, `{"version":2}`, `{}`, `{"version":1,"id":"x"}`, `{"version":1,"time":"yesterday"}`,
+		`{`, `[]`, `{"version":2}`, `{"version":"1"}`, `{"version":1,"id":5}`, `{"version":1,"time":5}`, `{"version":1,"path":[]}`, `{"version":1,"status":1.5}`, `{"version":1,"stream":0}`,
+		`{"version":1,"timing":[1]}`, `{"version":1,"usage":{"input":"3"}}`, `{"version":1,"usage":{"cost_usd":true}}`, `{"version":1,"request":{"body":{"base64":7}}}`, `{"version":1,"response":{"headers":{"a":1}}}`,
+		`{"version":1} {}`, "", " ", `{}`, `{"version":1,"id":"x"}`, `{"version":1,"time":"yesterday"}`,
 		`{"version":1,"request":{"body":{"base64":"AA==","tail":"%"}}}`, `{"version":1,"response":{"body":{"base64":"AA==","tail":"%"}}}`,
 	} {
 		var e llmproxy.Event
 		require.Error(t, json.Unmarshal([]byte(line), &e), line)
 	}
+}
+
+func TestRecordsAreReadHoweverTheyAreSpaced(t *testing.T) {
+	e := fullEvent()
+	e.Path, e.Model, e.Timing.Auth = "/v1/\"quoted\"\\{[,]}", "modèle\u202e", 0
+	var spaced, back llmproxy.Event
+	var indented bytes.Buffer
+	require.NoError(t, json.Indent(&indented, e.AppendJSON(nil), "", "\t"))
+	require.NoError(t, spaced.UnmarshalJSON(append([]byte(" \n"), indented.Bytes()...)))
+	require.Equal(t, e, &spaced)
+	require.NoError(t, back.UnmarshalJSON([]byte(`{"version":1,"unknown":{"a":[1,{"b":"}"}]},"id":null,"time":null,"timing":null,"request":{"body":null},"usage":null,"status":null,"path":null,"stream":null}`)))
+	require.Zero(t, back)
+	require.NoError(t, back.UnmarshalJSON([]byte(`{"version":1,"usage":{"input":null,"output":0,"source":"upstream"}}`)))
+	require.Equal(t, &llmproxy.Usage{Output: ptr(int64(0)), Source: llmproxy.SourceUpstream}, back.Usage)
+}
+
+// FuzzReadEvent gives the reader whatever comes: it never panics, and what it takes is JSON that it writes and reads the same again.
+func FuzzReadEvent(f *testing.F) {
+	f.Add(fullEvent().AppendJSON(nil))
+	f.Add([]byte(`{"version":1,"response":{"headers":{"a\"b":"c"},"body":{"tail":"x","text":""}},"id":5}`))
+	f.Fuzz(func(t *testing.T, line []byte) {
+		var e, back llmproxy.Event
+		if e.UnmarshalJSON(line) != nil {
+			return
+		}
+		if !json.Valid(line) {
+			t.Fatalf("took %q", line)
+		}
+		written := e.AppendMeta(nil)
+		if err := back.UnmarshalJSON(written); err != nil {
+			t.Fatalf("%v in %q", err, written)
+		}
+		if again := back.AppendMeta(nil); !bytes.Equal(again, written) {
+			t.Fatalf("%q came back as %q", written, again)
+		}
+	})
 }
 
 func TestBodiesCutThroughACharacterStayText(t *testing.T) {
@@ -156,5 +194,17 @@ func BenchmarkAppendMeta(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		buf = e.AppendMeta(buf[:0])
+	}
+}
+
+func BenchmarkUnmarshalEvent(b *testing.B) {
+	line := fullEvent().AppendMeta(nil)
+	b.ReportAllocs()
+	b.SetBytes(int64(len(line)))
+	for b.Loop() {
+		var e llmproxy.Event
+		if err := e.UnmarshalJSON(line); err != nil {
+			b.Fatal(err)
+		}
 	}
 }

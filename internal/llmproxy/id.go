@@ -76,9 +76,17 @@ func (u *UUID) UnmarshalText(text []byte) error {
 
 // ParseUUID reads the one spelling that [UUID.String] gives; another spelling of the same id is an error.
 func ParseUUID(s string) (UUID, error) {
-	var u UUID
-	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
+	u, ok := parseUUID(s)
+	if !ok {
 		return UUID{}, fmt.Errorf("%q is not an id of the form 8-4-4-4-12", s)
+	}
+	return u, nil
+}
+
+// parseUUID is ParseUUID for text of either kind, without an allocation.
+func parseUUID[T string | []byte](s T) (u UUID, ok bool) {
+	if len(s) != 36 || s[8] != '-' || s[13] != '-' || s[18] != '-' || s[23] != '-' {
+		return UUID{}, false
 	}
 	i := 0
 	for p := 0; p < 36; {
@@ -88,12 +96,12 @@ func ParseUUID(s string) (UUID, error) {
 		}
 		hi, lo := hexValue(s[p]), hexValue(s[p+1])
 		if hi > 15 || lo > 15 {
-			return UUID{}, fmt.Errorf("%q is not an id of the form 8-4-4-4-12", s)
+			return UUID{}, false
 		}
 		u[i] = hi<<4 | lo
 		i, p = i+1, p+2
 	}
-	return u, nil
+	return u, true
 }
 
 // hexValue is the value of a lower-case hexadecimal digit, or 255.

@@ -3,7 +3,6 @@ package spool
 import (
 	"bytes"
 	"encoding/binary"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/crc32"
@@ -107,7 +106,7 @@ type record struct {
 // event decodes an event. Nothing of it points into the record.
 func (r *record) event() (*llmproxy.Event, error) {
 	e := new(llmproxy.Event)
-	if err := json.Unmarshal(r.payload[:r.meta], e); err != nil {
+	if err := e.UnmarshalJSON(r.payload[:r.meta]); err != nil {
 		return nil, fmt.Errorf("metadata of event %s: %w", r.id, err)
 	}
 	rest := r.payload[r.meta:]
@@ -134,7 +133,7 @@ func (r *record) event() (*llmproxy.Event, error) {
 // begin decodes a begin.
 func (r *record) begin() (llmproxy.Begin, error) {
 	var b llmproxy.Begin
-	if err := json.Unmarshal(r.payload[:r.meta], &b); err != nil {
+	if err := b.UnmarshalJSON(r.payload[:r.meta]); err != nil {
 		return llmproxy.Begin{}, fmt.Errorf("begin %s: %w", r.id, err)
 	}
 	return b, nil
