@@ -2,15 +2,13 @@ package sqlite
 
 import (
 	"context"
-	"database/sql/driver"
 	"errors"
-	"fmt"
-	"io"
 	"strings"
 	"sync"
 	"time"
 
-	"modernc.org/sqlite"
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 )
@@ -18,43 +16,64 @@ import (
 // spendBudget is how long a spend may take in all.
 const spendBudget = 800 * time.Millisecond
 
-// spendSQL checks and counts in one step. Its arguments are spendArgs: numbered ones cost the driver an allocation each.
+// spendSQL checks and counts in one step. What it returns in other databases by RETURNING is read by gateSQL in the same transaction:
+// SQLite builds a table in memory for each RETURNING, which costs more than the second statement.
 const spendSQL = `UPDATE tokens SET
-  request_count = request_count + 1, last_used_at = ?,
-  window_count = CASE WHEN window_hour = ? THEN window_count + 1 ELSE 1 END, window_hour = ?
-WHERE id = ? AND (hash = ? OR (previous_hash = ? AND previous_until > ?)) AND active = 1 AND expires_at > ?
+  request_count = request_count + 1, last_used_at = :now,
+  window_count = CASE WHEN window_hour = :hour THEN window_count + 1 ELSE 1 END, window_hour = :hour
+WHERE id = :id AND (hash = :hash OR (previous_hash = :hash AND previous_until > :now)) AND active = 1 AND expires_at > :now
   AND (max_requests = 0 OR request_count < max_requests)
-  AND (requests_per_hour = 0 OR window_hour <> ? OR window_count < requests_per_hour)
-  AND EXISTS (SELECT 1 FROM projects p WHERE p.id = tokens.project_id AND p.active = 1 AND p.deleted_at = 0 AND p.epoch <= tokens.epoch)
-RETURNING project_id, expires_at, max_requests, requests_per_hour, request_count, request_headers_drop, epoch,
-  (SELECT gate FROM projects p WHERE p.id = tokens.project_id)`
+  AND (requests_per_hour = 0 OR window_hour <> :hour OR window_count < requests_per_hour)
+  AND EXISTS (SELECT 1 FROM projects p WHERE p.id = tokens.project_id AND p.active = 1 AND p.deleted_at = 0 AND p.epoch <= tokens.epoch)`
 
-// spendArgs are the arguments of spendSQL in their order.
-func spendArgs(r *spendRequest) [9]driver.NamedValue {
-	now, hour := driver.Value(r.now.UnixMilli()), driver.Value(llmproxy.HourOf(r.now))
-	id, hash := driver.Value(r.id.UUID[:]), driver.Value(r.hash[:])
-	args := [9]driver.NamedValue{{Value: now}, {Value: hour}, {Value: hour}, {Value: id}, {Value: hash}, {Value: hash}, {Value: now}, {Value: now}, {Value: hour}}
-	for i := range args {
-		args[i].Ordinal = i + 1
-	}
-	return args
-}
+// Parameters of spendSQL, in the order of their first appearance.
+const (
+	spendNow = iota + 1
+	spendHour
+	spendID
+	spendHash
+)
 
-// explainSQL reads what a refusal is explained from.
-const explainSQL = `SELECT t.project_id, t.expires_at, t.max_requests, t.requests_per_hour, t.request_count, t.request_headers_drop, t.epoch,
-  coalesce(p.gate, ''), t.hash, t.previous_hash, t.previous_until, t.active, t.window_hour, t.window_count,
+// gateSQL reads the token and its project, as the spend has left them: what a request needs where it was counted, and the reason where
+// it was not.
+const gateSQL = `SELECT t.project_id, t.expires_at, t.max_requests, t.requests_per_hour, t.request_count, t.last_used_at, t.request_headers_drop, t.epoch, p.gate,
+  t.hash, t.previous_hash, t.previous_until, t.active, t.window_hour, t.window_count,
   coalesce(p.active, 0), coalesce(p.deleted_at, 1), coalesce(p.epoch, 0)
 FROM tokens t LEFT JOIN projects p ON p.id = t.project_id WHERE t.id = ?`
+
+// Columns of gateSQL.
+const (
+	gateProjectID = iota
+	gateExpiresAt
+	gateMaxRequests
+	gateRequestsPerHour
+	gateRequestCount
+	gateLastUsedAt
+	gateHeadersDrop
+	gateEpoch
+	gateProject
+	gateHash
+	gatePreviousHash
+	gatePreviousUntil
+	gateActive
+	gateWindowHour
+	gateWindowCount
+	gateProjectActive
+	gateProjectDeletedAt
+	gateProjectEpoch
+)
 
 // spender spends over one connection. Whoever comes while nobody spends does it on its own goroutine. Others queue; whoever ends then
 // wakes the first of them, which takes all that wait into one transaction.
 type spender struct {
-	store   *Store
-	conn    driver.Conn
-	spend   driver.StmtQueryContext
-	explain driver.StmtQueryContext
-	closers []driver.Stmt
-	gates   gateCache
+	store    *Store
+	conn     *sqlite.Conn
+	begin    *sqlite.Stmt
+	spend    *sqlite.Stmt
+	gate     *sqlite.Stmt
+	commit   *sqlite.Stmt
+	rollback *sqlite.Stmt
+	gates    gateCache
 
 	mu      sync.Mutex
 	busy    bool
@@ -81,34 +100,36 @@ const (
 	spendLead
 )
 
-func openSpender(store *Store, dsn string) (*spender, error) {
-	conn, err := (&sqlite.Driver{}).Open(dsn)
+// openSpender opens the connection. It goes past database/sql, which would allocate some forty times for each spend.
+func openSpender(store *Store, path string, fullSync bool) (*spender, error) {
+	conn, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
 	if err != nil {
 		return nil, err
 	}
+	conn.SetBusyTimeout(spendBusy)
 	p := &spender{store: store, conn: conn}
-	for query, to := range map[string]*driver.StmtQueryContext{spendSQL: &p.spend, explainSQL: &p.explain} {
-		stmt, err := conn.Prepare(query)
-		if err != nil {
-			return nil, errors.Join(err, p.close())
+	synchronous := "PRAGMA synchronous = NORMAL"
+	if fullSync {
+		synchronous = "PRAGMA synchronous = FULL"
+	}
+	for _, pragma := range []string{synchronous, "PRAGMA wal_autocheckpoint = 0"} {
+		if err := sqlitex.ExecuteTransient(conn, pragma, nil); err != nil {
+			return nil, errors.Join(err, conn.Close())
 		}
-		p.closers = append(p.closers, stmt)
-		prepared, ok := stmt.(driver.StmtQueryContext)
-		if !ok {
-			return nil, errors.Join(fmt.Errorf("%T cannot be queried", stmt), p.close())
+	}
+	for _, s := range []struct {
+		stmt  **sqlite.Stmt
+		query string
+	}{{&p.begin, "BEGIN IMMEDIATE"}, {&p.spend, spendSQL}, {&p.gate, gateSQL}, {&p.commit, "COMMIT"}, {&p.rollback, "ROLLBACK"}} {
+		if *s.stmt, err = conn.Prepare(s.query); err != nil {
+			return nil, errors.Join(err, conn.Close())
 		}
-		*to = prepared
 	}
 	return p, nil
 }
 
-func (p *spender) close() error {
-	var errs []error
-	for _, stmt := range p.closers {
-		errs = append(errs, stmt.Close())
-	}
-	return errors.Join(append(errs, p.conn.Close())...)
-}
+// close ends the connection and its statements.
+func (p *spender) close() error { return p.conn.Close() }
 
 // Spend counts one request against the token and returns it with its project, as both now are.
 func (s *Store) Spend(_ context.Context, id llmproxy.TokenID, hash llmproxy.TokenHash, now time.Time) (llmproxy.Token, llmproxy.Project, error) {
@@ -166,35 +187,43 @@ func (p *spender) run(batch []*spendRequest) {
 		return
 	}
 	defer func() { <-p.store.turn }()
-	if len(batch) == 1 {
-		p.one(batch[0])
-		return
-	}
-	err := p.exec("BEGIN IMMEDIATE")
-	if err == nil {
-		for _, r := range batch {
-			if time.Now().After(r.due) {
-				r.err = unavailable(errBusy)
-				continue
-			}
-			p.one(r)
-			if errors.Is(r.err, llmproxy.ErrUnavailable) { // the transaction may be gone
-				err = r.err
-				break
-			}
-		}
-		if err == nil {
-			err = p.exec("COMMIT")
-		}
-		if err != nil {
-			err = errors.Join(err, p.exec("ROLLBACK"))
-		}
-	}
-	if err != nil {
+	if err := p.transact(batch); err != nil {
 		for _, r := range batch {
 			r.token, r.project, r.err = llmproxy.Token{}, llmproxy.Project{}, unavailable(err)
 		}
 	}
+}
+
+// transact runs the transaction. After an error nothing of it holds.
+func (p *spender) transact(batch []*spendRequest) error {
+	err := step(p.begin)
+	if err != nil {
+		return err
+	}
+	for i, r := range batch {
+		if i > 0 && time.Now().After(r.due) {
+			r.err = unavailable(errBusy)
+			continue
+		}
+		if err = p.one(r); err != nil {
+			break
+		}
+	}
+	if err == nil {
+		if err = step(p.commit); err == nil {
+			return nil
+		}
+	}
+	if !p.conn.AutocommitEnabled() { // some errors have ended the transaction already
+		err = errors.Join(err, step(p.rollback))
+	}
+	return err
+}
+
+// step runs a statement that returns nothing.
+func step(s *sqlite.Stmt) error {
+	_, err := s.Step()
+	return errors.Join(err, s.Reset())
 }
 
 var errBusy = errors.New("other writes took too long")
@@ -216,105 +245,69 @@ func (s *Store) takeTurn(due time.Time) bool {
 	}
 }
 
-func (p *spender) exec(query string) error {
-	_, err := p.conn.(driver.ExecerContext).ExecContext(context.Background(), query, nil)
-	return err
-}
-
 // one takes one request through: counted, or refused with the reason.
-func (p *spender) one(r *spendRequest) {
-	for range 2 { // what refused the count may be gone when its reason is read: then once more
-		counted, err := p.count(r)
-		if err != nil {
-			r.err = unavailable(err)
-			return
-		}
-		if counted {
-			return
-		}
-		if r.err, err = p.reason(r); err != nil {
-			r.err = unavailable(err)
-			return
-		}
-		if r.err != nil {
-			return
+func (p *spender) one(r *spendRequest) error {
+	u := p.spend
+	u.BindInt64(spendNow, r.now.UnixMilli())
+	u.BindInt64(spendHour, llmproxy.HourOf(r.now))
+	u.BindBytes(spendID, r.id.UUID[:])
+	u.BindBytes(spendHash, r.hash[:])
+	if err := step(u); err != nil {
+		return err
+	}
+	counted := p.conn.Changes() == 1
+	p.gate.BindBytes(1, r.id.UUID[:])
+	found, err := p.gate.Step()
+	switch {
+	case err != nil:
+	case !found:
+		r.err = llmproxy.ErrNotFound
+	default:
+		p.fill(r, p.gate)
+		if !counted {
+			r.err = reason(r, p.gate)
 		}
 	}
-	r.err = unavailable(errors.New("the token changes faster than it can be read"))
+	return errors.Join(err, p.gate.Reset())
 }
 
-// count runs the one atomic step.
-func (p *spender) count(r *spendRequest) (bool, error) {
-	args := spendArgs(r)
-	var row [8]driver.Value
-	found, err := queryOne(p.spend, args[:], row[:])
-	if err != nil || !found {
-		return false, err
-	}
-	r.token.Active = true
-	r.token.LastUsedAt = r.now
-	p.fill(r, row[:])
-	r.project.Active = true
-	r.project.Epoch = r.token.Epoch
-	return true, nil
-}
-
-// reason reads why a spend was refused; nil if nothing refuses it any more.
-func (p *spender) reason(r *spendRequest) (refusal, err error) {
-	var row [17]driver.Value
-	found, err := queryOne(p.explain, []driver.NamedValue{{Ordinal: 1, Value: r.id.UUID[:]}}, row[:])
-	if err != nil {
-		return nil, err
-	}
-	if !found {
-		return llmproxy.ErrNotFound, nil
-	}
-	gate := llmproxy.Gate{PreviousUntil: fromMillis(row[10].(int64)), WindowHour: row[12].(int64), WindowCount: row[13].(int64)}
-	copy(gate.Hash[:], row[8].([]byte))
-	copy(gate.PreviousHash[:], row[9].([]byte))
-	p.fill(r, row[:8])
-	r.token.Active = row[11].(int64) == 1
-	gate.Token = r.token
-	r.project.Active, r.project.DeletedAt, r.project.Epoch = row[14].(int64) == 1, fromMillis(row[15].(int64)), row[16].(int64)
-	if err := gate.Refusal(r.hash, r.now); err != nil {
-		if errors.Is(err, llmproxy.ErrNotFound) { // whoever does not know the secret learns nothing of the token
-			r.token, r.project = llmproxy.Token{}, llmproxy.Project{}
-		}
-		return err, nil
-	}
-	return r.project.Refusal(r.token.Epoch), nil
-}
-
-// fill puts the columns that both statements return into token and project.
-func (p *spender) fill(r *spendRequest, row []driver.Value) {
+// fill puts what a request needs into token and project.
+func (p *spender) fill(r *spendRequest, row *sqlite.Stmt) {
 	t := &r.token
 	t.ID = r.id
-	copy(t.ProjectID.UUID[:], row[0].([]byte))
-	t.ExpiresAt = fromMillis(row[1].(int64))
-	t.MaxRequests, t.RequestsPerHour, t.RequestCount = row[2].(int64), row[3].(int64), row[4].(int64)
-	t.RequestHeadersDrop = listOf(row[5].(string))
-	t.Epoch = row[6].(int64)
-	r.project = p.gates.parse(row[7].(string))
+	row.ColumnBytes(gateProjectID, t.ProjectID.UUID[:])
+	t.ExpiresAt = fromMillis(row.ColumnInt64(gateExpiresAt))
+	t.MaxRequests, t.RequestsPerHour = row.ColumnInt64(gateMaxRequests), row.ColumnInt64(gateRequestsPerHour)
+	t.RequestCount, t.LastUsedAt = row.ColumnInt64(gateRequestCount), fromMillis(row.ColumnInt64(gateLastUsedAt))
+	t.RequestHeadersDrop = listOf(row.ColumnText(gateHeadersDrop))
+	t.Epoch = row.ColumnInt64(gateEpoch)
+	t.Active = row.ColumnInt64(gateActive) == 1
+	r.project = p.gates.parse(row.ColumnText(gateProject))
 	r.project.ID = t.ProjectID
+	r.project.Active = row.ColumnInt64(gateProjectActive) == 1
+	r.project.DeletedAt = fromMillis(row.ColumnInt64(gateProjectDeletedAt))
+	r.project.Epoch = row.ColumnInt64(gateProjectEpoch)
 }
 
-// queryOne reads the first row into dest and steps to the end: only then has the statement had its effect.
-func queryOne(stmt driver.StmtQueryContext, args []driver.NamedValue, dest []driver.Value) (found bool, err error) {
-	rows, err := stmt.QueryContext(context.Background(), args)
-	if err != nil {
-		return false, err
+// reason says why a spend was refused: [Gate.Refusal] and [Project.Refusal] say in Go what spendSQL says in SQL.
+func reason(r *spendRequest, row *sqlite.Stmt) error {
+	gate := llmproxy.Gate{
+		Token: r.token, PreviousUntil: fromMillis(row.ColumnInt64(gatePreviousUntil)),
+		WindowHour: row.ColumnInt64(gateWindowHour), WindowCount: row.ColumnInt64(gateWindowCount),
 	}
-	defer func() { err = errors.Join(err, rows.Close()) }()
-	switch err := rows.Next(dest); {
-	case errors.Is(err, io.EOF):
-		return false, nil
-	case err != nil:
-		return false, err
+	row.ColumnBytes(gateHash, gate.Hash[:])
+	row.ColumnBytes(gatePreviousHash, gate.PreviousHash[:])
+	err := gate.Refusal(r.hash, r.now)
+	switch {
+	case errors.Is(err, llmproxy.ErrNotFound): // whoever does not know the secret learns nothing of the token
+		r.token, r.project = llmproxy.Token{}, llmproxy.Project{}
+	case err == nil:
+		err = r.project.Refusal(r.token.Epoch)
 	}
-	if err := rows.Next(make([]driver.Value, len(dest))); !errors.Is(err, io.EOF) {
-		return false, err
+	if err == nil {
+		return unavailable(errors.New("a spend was refused for no reason that can be read"))
 	}
-	return true, nil
+	return err
 }
 
 // gateCache remembers how gate values read, so that equal ones are parsed once. It is no cache of projects: the value comes from the

@@ -82,11 +82,7 @@ func (s *Store) open(ctx context.Context, cfg Config) error {
 	}
 	s.readers.SetMaxOpenConns(4)
 	s.readers.SetMaxIdleConns(4)
-	synchronous := "synchronous(NORMAL)"
-	if cfg.FullSync {
-		synchronous = "synchronous(FULL)"
-	}
-	s.spends, err = openSpender(s, dsn(cfg.Path, spendBusy, synchronous, "wal_autocheckpoint(0)"))
+	s.spends, err = openSpender(s, cfg.Path, cfg.FullSync)
 	return err
 }
 

@@ -1,11 +1,12 @@
 package sqlite
 
 import (
-	"database/sql/driver"
 	"path/filepath"
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 )
 
 // TestSpendsAreSyncedToTheDiskWhereAskedAndChangesAlways reads what SQLite is told: 1 is NORMAL, 2 is FULL.
@@ -15,12 +16,12 @@ func TestSpendsAreSyncedToTheDiskWhereAskedAndChangesAlways(t *testing.T) {
 		require.NoError(t, err)
 		t.Cleanup(func() { require.NoError(t, s.Close()) })
 
-		rows, err := s.spends.conn.(driver.QueryerContext).QueryContext(t.Context(), "PRAGMA synchronous", nil)
-		require.NoError(t, err)
-		row := make([]driver.Value, 1)
-		require.NoError(t, rows.Next(row))
-		require.NoError(t, rows.Close())
-		require.Equal(t, want, row[0])
+		var spends int64
+		require.NoError(t, sqlitex.ExecuteTransient(s.spends.conn, "PRAGMA synchronous", &sqlitex.ExecOptions{ResultFunc: func(row *sqlite.Stmt) error {
+			spends = row.ColumnInt64(0)
+			return nil
+		}}))
+		require.Equal(t, want, spends)
 
 		var changes int64
 		require.NoError(t, s.writer.QueryRowContext(t.Context(), "PRAGMA synchronous").Scan(&changes))
