@@ -45,16 +45,16 @@ func transcription(_ *provider, c *call) answer {
 	u.Input = u.InputDetails.Text + u.InputDetails.Audio
 	u.Total = u.Input + u.Output
 
-	type object = map[string]any
+	type fields = map[string]any
 	switch format := c.form["response_format"]; {
 	case c.form["stream"] == "true":
 		return stream(func(yield func([]byte) bool) {
 			for _, part := range parts {
-				if !yield(data(object{"type": "transcript.text.delta", "delta": part})) {
+				if !yield(data(fields{"type": "transcript.text.delta", "delta": part})) {
 					return
 				}
 			}
-			yield(data(object{"type": "transcript.text.done", "text": heard, "usage": u}))
+			yield(data(fields{"type": "transcript.text.done", "text": heard, "usage": u}))
 		})
 	case format == "text":
 		return text(http.StatusOK, heard+"\n")
@@ -63,25 +63,22 @@ func transcription(_ *provider, c *call) answer {
 	case format == "vtt":
 		return text(http.StatusOK, fmt.Sprintf("WEBVTT\n\n00:00:00.000 --> %s\n%s\n\n", clock(seconds, "."), heard))
 	case format == "verbose_json":
-		segment := object{"id": 0, "seek": 0, "start": 0.0, "end": float64(seconds), "text": heard, "tokens": []int{}, "temperature": 0.0, "avg_logprob": -0.1, "compression_ratio": 1.0, "no_speech_prob": 0.01}
-		answer := object{"task": "transcribe", "language": "english", "duration": float64(seconds), "text": heard, "segments": []object{segment}}
+		segment := fields{"id": 0, "seek": 0, "start": 0.0, "end": float64(seconds), "text": heard, "tokens": []int{}, "temperature": 0.0, "avg_logprob": -0.1, "compression_ratio": 1.0, "no_speech_prob": 0.01}
+		answer := fields{"task": "transcribe", "language": "english", "duration": float64(seconds), "text": heard, "segments": []fields{segment}}
 		if strings.HasSuffix(c.URL.Path, "/transcriptions") {
-			answer["usage"] = object{"type": "duration", "seconds": seconds}
+			answer["usage"] = fields{"type": "duration", "seconds": seconds}
 		} else {
 			answer["task"] = "translate"
 		}
-		return jsonObject(answer)
+		return object(answer)
 	case strings.HasSuffix(c.URL.Path, "/translations"):
-		return jsonObject(object{"text": heard})
+		return object(fields{"text": heard})
 	}
-	return jsonObject(struct {
+	return object(struct {
 		Text  string     `json:"text"`
 		Usage audioUsage `json:"usage"`
 	}{heard, u})
 }
-
-// jsonObject is [object], where a type of that name hides it.
-func jsonObject(v any) answer { return object(v) }
 
 func clock(seconds int, point string) string {
 	return fmt.Sprintf("%02d:%02d:%02d%s000", seconds/3600, seconds/60%60, seconds%60, point)
@@ -95,7 +92,7 @@ var sounds = map[string]string{"": "audio/mpeg", "mp3": "audio/mpeg", "opus": "a
 
 // speech answers with bytes that only look like sound to a program.
 func speech(_ *provider, c *call) answer {
-	q, bad := c.question("input", "voice")
+	q, bad := c.question("model", "input", "voice")
 	if bad != nil {
 		return *bad
 	}

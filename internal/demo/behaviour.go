@@ -61,8 +61,8 @@ type word struct {
 
 // words is the grammar. docs/demo.md shows the same table.
 var words = []word{
-	{name: "events", value: "N", does: "the text comes in N pieces, which are the chunks of a stream", set: func(b *behaviour, v string) error { return number(v, 1, 10_000_000, &b.events) }},
-	{name: "size", value: "BYTES", does: "the text, or a binary answer, has so many bytes", set: func(b *behaviour, v string) error { return number(v, 0, 1<<32, &b.size) }},
+	{name: "events", value: "N", does: "the text comes in N pieces, which are the chunks of a stream", set: func(b *behaviour, v string) error { return number(v, 1, 1_000_000, &b.events) }},
+	{name: "size", value: "BYTES", does: "the text, or a binary answer, has so many bytes (at most 256 MiB); without `events` a piece is 1 KiB", set: func(b *behaviour, v string) error { return number(v, 1, 256<<20, &b.size) }},
 	{name: "status", value: "CODE", does: "answers with this status, from 400 on with an error", set: func(b *behaviour, v string) error { return number(v, 200, 599, &b.status) }},
 	{name: "retry-after", value: "SECONDS", does: "adds `Retry-After`", set: func(b *behaviour, v string) error { b.retryAfter = v; return notEmpty(v) }},
 	{name: "redirect", value: "URL", does: "answers 302, or the status asked for, with this `Location`", set: setRedirect},

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
-	"time"
 
 	"github.com/tidwall/gjson"
 )
@@ -118,8 +117,8 @@ func countAll(parts []string) int {
 	return (length + 3) / 4
 }
 
-func chat(_ *provider, c *call) answer {
-	q, bad := c.question("messages")
+func chat(p *provider, c *call) answer {
+	q, bad := c.question("model", "messages")
 	if bad != nil {
 		return *bad
 	}
@@ -148,7 +147,7 @@ func chat(_ *provider, c *call) answer {
 		completion += s.tokens
 	}
 	head := chatCompletion{
-		ID: identifier("chatcmpl-demo-", string(c.body)), Created: time.Now().Unix(), Model: q.Get("model").Str,
+		ID: identifier("chatcmpl-demo-", string(c.body)), Created: p.born, Model: q.Get("model").Str,
 		ServiceTier: "default", SystemFingerprint: "fp_demo",
 	}
 	usage := newChatUsage(prompt, completion)

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"iter"
 	"net/http"
-	"time"
 )
 
 type textCompletion struct {
@@ -32,8 +31,8 @@ type textUsage struct {
 }
 
 // completions is the older endpoint without messages.
-func completions(_ *provider, c *call) answer {
-	q, bad := c.question("prompt")
+func completions(p *provider, c *call) answer {
+	q, bad := c.question("model", "prompt")
 	if bad != nil {
 		return *bad
 	}
@@ -52,7 +51,7 @@ func completions(_ *provider, c *call) answer {
 	}
 	usage.Total = usage.Prompt + usage.Completion
 	head := textCompletion{
-		ID: identifier("cmpl-demo-", string(c.body)), Object: "text_completion", Created: time.Now().Unix(),
+		ID: identifier("cmpl-demo-", string(c.body)), Object: "text_completion", Created: p.born,
 		Model: q.Get("model").Str, SystemFingerprint: "fp_demo",
 	}
 	if q.Get("stream").Bool() {

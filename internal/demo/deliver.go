@@ -21,11 +21,10 @@ import (
 const pieces = 10
 
 // deliver sends the answer as it was asked to. It panics with [http.ErrAbortHandler] where the connection has to break.
-func (p *provider) deliver(w http.ResponseWriter, c *call, a answer) {
-	ctx := c.Context()
+func (p *provider) deliver(ctx context.Context, w http.ResponseWriter, c *call, a answer) {
 	if c.hang {
 		<-ctx.Done()
-		abort()
+		leave(ctx)
 	}
 	wait(ctx, c.headDelay)
 	switch {
@@ -58,13 +57,13 @@ func (p *provider) deliver(w http.ResponseWriter, c *call, a answer) {
 	}
 	out.encode()
 	w.WriteHeader(a.status)
-	if out.flush {
-		flush(w)
+	if out.flush && flush(w) != nil {
+		leave(ctx)
 	}
 	if a.body != nil || a.events != nil {
 		p.send(ctx, out, a)
 	}
-	out.close()
+	out.close(ctx)
 }
 
 // chunked says whether it matters where one chunk ends.
@@ -97,7 +96,7 @@ func (p *provider) held(ctx context.Context) {
 	select {
 	case <-p.hold:
 	case <-ctx.Done():
-		abort()
+		leave(ctx)
 	}
 }
 
@@ -131,7 +130,7 @@ func breakOff(ctx context.Context, out *output, sent int) {
 		reset(out.w)
 	case c.hangAfter.reached(sent):
 		<-ctx.Done()
-		abort()
+		leave(ctx)
 	case c.badChunk.reached(sent):
 		raw(out.w, func(out *bufio.Writer) { fmt.Fprint(out, "zz\r\nthis is no chunk\r\n") })
 	}
@@ -169,47 +168,50 @@ func (o *output) encode() {
 	o.w.Header().Set("Content-Encoding", o.call.encoding)
 }
 
-// chunk writes one chunk. An error of writing is a caller that left.
+// chunk writes one chunk.
 func (o *output) chunk(ctx context.Context, b []byte) {
 	if o.call.drip == 0 {
-		o.write(b)
+		o.write(ctx, b)
 		return
 	}
 	for i := range b {
-		o.write(b[i : i+1])
+		o.write(ctx, b[i:i+1])
 		wait(ctx, o.call.drip)
 	}
 }
 
-func (o *output) write(b []byte) {
+// write writes and, where chunks matter, lets it go at once. An error is a caller that left.
+func (o *output) write(ctx context.Context, b []byte) {
 	var err error
 	if o.encoder == nil {
-		_, err = o.w.Write(b)
+		_, err = o.w.Write(b) //nolint:gosec // what it echoes is JSON, an event or plain text
 	} else if _, err = o.encoder.Write(b); err == nil && o.flush {
 		err = o.encoder.Flush()
 	}
-	if err != nil {
-		abort()
+	if err == nil && o.flush {
+		err = flush(o.w)
 	}
-	if o.flush {
-		flush(o.w)
+	if err != nil {
+		leave(ctx)
 	}
 }
 
-func (o *output) close() {
+func (o *output) close(ctx context.Context) {
 	if o.encoder != nil && o.encoder.Close() != nil {
-		abort()
+		leave(ctx)
 	}
 }
 
 // abort ends the request with a broken connection.
 func abort() { panic(http.ErrAbortHandler) }
 
-func flush(w http.ResponseWriter) {
-	if http.NewResponseController(w).Flush() != nil {
-		abort()
-	}
+// leave ends a request whose caller left.
+func leave(ctx context.Context) {
+	keepGone(ctx)
+	abort()
 }
+
+func flush(w http.ResponseWriter) error { return http.NewResponseController(w).Flush() }
 
 // wait waits, or ends the request when its caller leaves.
 func wait(ctx context.Context, d time.Duration) {
@@ -221,7 +223,7 @@ func wait(ctx context.Context, d time.Duration) {
 	select {
 	case <-timer.C:
 	case <-ctx.Done():
-		abort()
+		leave(ctx)
 	}
 }
 

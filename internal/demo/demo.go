@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// maxBody is how many bytes of a request are read, and how many of uploaded files are kept.
+// maxBody is how many bytes of a request are read.
 const maxBody = 64 << 20
 
 // New returns the stand-in provider. It is safe for concurrent use.
@@ -23,6 +23,7 @@ type Option func(*provider)
 type provider struct {
 	usual  behaviour       // what every request asks for, before its own header
 	hold   <-chan struct{} // see [Hold]
+	born   int64           // when it began, Unix seconds: the time of all answers, so that the same question gets the same bytes
 	number atomic.Int64
 	files  files
 	turns  turns
@@ -30,7 +31,7 @@ type provider struct {
 }
 
 func newProvider(opts []Option) *provider {
-	p := &provider{}
+	p := &provider{born: time.Now().Unix()}
 	for _, o := range opts {
 		o(p)
 	}
@@ -109,7 +110,10 @@ func (p *provider) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.Add("X-Demo-File-Sha256", f.SHA256)
 	}
 	keepFiles(r.Context(), c.files)
-	p.deliver(w, c, a)
+	if c.unread && http.NewResponseController(w).EnableFullDuplex() != nil {
+		abort() // else the head would wait for the body
+	}
+	p.deliver(r.Context(), w, c, a)
 }
 
 // answer is the endpoint's answer, or the error that stands in its place.
@@ -125,6 +129,7 @@ func (p *provider) answer(c *call, target *route) answer {
 		c.behaviour = behaviour{}
 	}
 	if c.early {
+		c.unread = true
 		return c.misbehave(text(http.StatusOK, "answered before the request was read\n"))
 	}
 	if err := c.read(); err != nil {
@@ -160,6 +165,7 @@ type call struct {
 	body      []byte            // of a request that is not multipart
 	form      map[string]string // the fields of a multipart request
 	files     []uploaded        // its files
+	unread    bool              // the body is left where it is
 	sum       string            // SHA-256 of the whole body, in hex; empty until it is read
 }
 

@@ -61,15 +61,21 @@ func (c *call) readForm(body io.Reader) error {
 	}
 }
 
-// jsonOf makes JSON of a form's field: numbers and truth values are what they look like, the rest is text.
-func jsonOf(field string) string {
-	if field == "" {
-		return ""
+// formAsJSON is the JSON that says the same as a form: numbers and truth values are what they look like, the rest is text.
+func formAsJSON(form map[string]string) []byte {
+	members := map[string]any{}
+	for name, field := range form {
+		members[name] = field
+		var v any
+		if json.Unmarshal([]byte(field), &v) != nil {
+			continue
+		}
+		switch v.(type) {
+		case float64, bool:
+			members[name] = v
+		}
 	}
-	if c := field[0]; (c >= '0' && c <= '9' || field == "true" || field == "false") && json.Valid([]byte(field)) {
-		return field
-	}
-	return string(encode(field))
+	return encode(members)
 }
 
 type file struct {
@@ -86,7 +92,7 @@ type file struct {
 	content []byte
 }
 
-// files are the uploaded files, oldest first. Beyond maxBody bytes in all, or maxFiles, the oldest go.
+// files are the uploaded files, oldest first. Beyond maxKept bytes in all, or maxFiles, the oldest go; the newest one always stays.
 type files struct {
 	mu    sync.Mutex
 	kept  []*file
@@ -94,7 +100,10 @@ type files struct {
 	ever  int
 }
 
-const maxFiles = 1000
+const (
+	maxKept  = 16 << 20
+	maxFiles = 1000
+)
 
 func (fs *files) add(f *file) {
 	fs.mu.Lock()
@@ -103,7 +112,7 @@ func (fs *files) add(f *file) {
 	f.ID = fmt.Sprintf("file-demo-%06d", fs.ever)
 	fs.kept = append(fs.kept, f)
 	fs.bytes += f.Bytes
-	for fs.bytes > maxBody || len(fs.kept) > maxFiles {
+	for len(fs.kept) > 1 && (fs.bytes > maxKept || len(fs.kept) > maxFiles) {
 		fs.bytes -= fs.kept[0].Bytes
 		fs.kept = fs.kept[1:]
 	}

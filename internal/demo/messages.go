@@ -35,7 +35,7 @@ type messageUsage struct {
 
 // messages is Anthropic's endpoint.
 func messages(_ *provider, c *call) answer {
-	q, bad := c.question("messages", "max_tokens")
+	q, bad := c.question("model", "messages", "max_tokens")
 	if bad != nil {
 		return *bad
 	}
@@ -66,7 +66,7 @@ func messageTokens(q gjson.Result) int {
 }
 
 func countTokens(_ *provider, c *call) answer {
-	q, bad := c.question("messages")
+	q, bad := c.question("model", "messages")
 	if bad != nil {
 		return *bad
 	}
@@ -75,21 +75,21 @@ func countTokens(_ *provider, c *call) answer {
 
 // events are the events of a streamed message.
 func (m message) events(s said) iter.Seq[[]byte] {
-	type object = map[string]any
+	type fields = map[string]any
 	return func(yield func([]byte) bool) {
-		next := func(kind string, members object) bool {
+		next := func(kind string, members fields) bool {
 			members["type"] = kind
 			return yield(typed(kind, members))
 		}
 		started, stop := m, m.StopReason
 		started.Content, started.StopReason, started.Usage.Output = []messageBlock{}, nil, 1
-		block := object{"type": "text", "text": ""}
+		block := fields{"type": "text", "text": ""}
 		delta, pieces := "text_delta", s.parts
 		if s.tool != "" {
-			block = object{"type": "tool_use", "id": toolID(m.ID, 0), "name": s.tool, "input": object{}}
+			block = fields{"type": "tool_use", "id": toolID(m.ID, 0), "name": s.tool, "input": fields{}}
 			delta, pieces = "input_json_delta", []string{s.arguments}
 		}
-		if !next("message_start", object{"message": started}) || !next("content_block_start", object{"index": 0, "content_block": block}) || !next("ping", object{}) {
+		if !next("message_start", fields{"message": started}) || !next("content_block_start", fields{"index": 0, "content_block": block}) || !next("ping", fields{}) {
 			return
 		}
 		member := strings.TrimSuffix(delta, "_delta")
@@ -97,13 +97,13 @@ func (m message) events(s said) iter.Seq[[]byte] {
 			member = "partial_json"
 		}
 		for _, piece := range pieces {
-			if !next("content_block_delta", object{"index": 0, "delta": object{"type": delta, member: piece}}) {
+			if !next("content_block_delta", fields{"index": 0, "delta": fields{"type": delta, member: piece}}) {
 				return
 			}
 		}
-		if next("content_block_stop", object{"index": 0}) &&
-			next("message_delta", object{"delta": object{"stop_reason": stop, "stop_sequence": nil}, "usage": m.Usage}) {
-			next("message_stop", object{})
+		if next("content_block_stop", fields{"index": 0}) &&
+			next("message_delta", fields{"delta": fields{"stop_reason": stop, "stop_sequence": nil}, "usage": m.Usage}) {
+			next("message_stop", fields{})
 		}
 	}
 }

@@ -3,7 +3,6 @@ package demo
 import (
 	"iter"
 	"strings"
-	"time"
 
 	"github.com/tidwall/gjson"
 )
@@ -66,8 +65,8 @@ func outputText(text string) contentPart {
 	return contentPart{Type: "output_text", Text: text, Annotations: []any{}, Logprobs: []any{}}
 }
 
-func responses(_ *provider, c *call) answer {
-	q, bad := c.question("input")
+func responses(p *provider, c *call) answer {
+	q, bad := c.question("model", "input")
 	if bad != nil {
 		return *bad
 	}
@@ -82,7 +81,7 @@ func responses(_ *provider, c *call) answer {
 
 	id := identifier("resp_demo_", string(c.body))
 	r := response{
-		ID: id, Object: "response", CreatedAt: time.Now().Unix(), Status: "completed", Instructions: q.Get("instructions").Value(),
+		ID: id, Object: "response", CreatedAt: p.born, Status: "completed", Instructions: q.Get("instructions").Value(),
 		MaxOutputTokens: q.Get("max_output_tokens").Value(), Metadata: map[string]string{}, Model: q.Get("model").Str,
 		ParallelToolCalls: true, PreviousResponseID: q.Get("previous_response_id").Value(), Store: false, Temperature: 1,
 		Text: map[string]any{"format": map[string]any{"type": "text"}}, ToolChoice: "auto", Tools: []any{}, TopP: 1, Truncation: "disabled",

@@ -48,7 +48,7 @@ type Request struct {
 	SHA256        string // of the same, in hex
 	Files         []File // of a multipart body
 	Ended         bool   // the answer is sent, or was broken off
-	Gone          bool   // the caller left before the end of the answer
+	Gone          bool   // the caller left while its answer was under way
 }
 
 // File is a file of a multipart body.
@@ -148,17 +148,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	s.signal()
 	s.mu.Unlock()
 
-	completed := false
-	defer func() {
-		s.change(func() {
-			k.Ended = true
-			k.Gone = !completed && r.Context().Err() != nil
-		})
-	}()
+	defer s.change(func() { k.Ended = true })
 	r.Body = k
 	r = r.WithContext(context.WithValue(r.Context(), recordKey{}, k))
 	s.handler.ServeHTTP(w, r)
-	completed = true
 }
 
 // change lets do alter what is kept, and tells those who wait.
@@ -205,6 +198,13 @@ func (k *record) request() Request {
 	r.Header, r.Body, r.Files = k.Header.Clone(), slices.Clone(k.Body), slices.Clone(k.Files)
 	r.SHA256 = hex.EncodeToString(k.hash.Sum(nil))
 	return r
+}
+
+// keepGone notes that the caller left before the end of its answer.
+func keepGone(ctx context.Context) {
+	if k, ok := ctx.Value(recordKey{}).(*record); ok {
+		k.changed(func() { k.Gone = true })
+	}
 }
 
 // keepFiles adds the files of a multipart body to what a [Server] keeps of its request.

@@ -4,7 +4,6 @@ import (
 	"encoding/base64"
 	"fmt"
 	"net/http"
-	"time"
 
 	"github.com/tidwall/gjson"
 )
@@ -49,7 +48,7 @@ type embedding struct {
 }
 
 func embeddings(_ *provider, c *call) answer {
-	q, bad := c.question("input")
+	q, bad := c.question("model", "input")
 	if bad != nil {
 		return *bad
 	}
@@ -106,10 +105,10 @@ type moderation struct {
 
 // moderations finds nothing wrong with anything.
 func moderations(_ *provider, c *call) answer {
-	if !gjson.ValidBytes(c.body) || !gjson.GetBytes(c.body, "input").Exists() {
-		return c.missing("input")
+	q, bad := c.question("input")
+	if bad != nil {
+		return *bad
 	}
-	q := gjson.ParseBytes(c.body)
 	var m struct {
 		ID      string       `json:"id"`
 		Model   string       `json:"model"`
@@ -155,14 +154,15 @@ type imageUsage struct {
 const tokensOfImage = 196
 
 // images draws the same picture for everybody, new ones and edits alike.
-func images(_ *provider, c *call) answer {
-	get := func(name string) gjson.Result { return gjson.GetBytes(c.body, name) }
+func images(p *provider, c *call) answer {
 	if c.form != nil {
-		get = func(name string) gjson.Result { return gjson.Parse(jsonOf(c.form[name])) }
-	} else if _, bad := c.question("prompt"); bad != nil && bad.status != 0 && !get("prompt").Exists() {
+		c.body = formAsJSON(c.form)
+	}
+	q, bad := c.question("prompt")
+	if bad != nil {
 		return *bad
 	}
-	n := max(1, int(get("n").Int()))
+	n := max(1, int(q.Get("n").Int()))
 	if n > 10 {
 		return c.fail(http.StatusBadRequest, "invalid_request_error", "invalid_request", "Invalid 'n': want 1 to 10.")
 	}
@@ -171,20 +171,20 @@ func images(_ *provider, c *call) answer {
 		Data    []image    `json:"data"`
 		Usage   imageUsage `json:"usage"`
 	}
-	a.Created = time.Now().Unix()
+	a.Created = p.born
 	for range n {
-		if get("response_format").String() == "url" {
+		if q.Get("response_format").String() == "url" {
 			a.Data = append(a.Data, image{URL: "https://images.example.invalid/" + identifier("img-demo-", string(c.body)) + ".png"})
 		} else {
 			a.Data = append(a.Data, image{Base64: pixel})
 		}
 	}
-	a.Usage.InputDetails.Text = count(get("prompt").String())
+	a.Usage.InputDetails.Text = count(q.Get("prompt").String())
 	a.Usage.InputDetails.Image = tokensOfImage * len(c.files)
 	a.Usage.Input = a.Usage.InputDetails.Text + a.Usage.InputDetails.Image
 	a.Usage.Output = tokensOfImage * n
 	a.Usage.Total = a.Usage.Input + a.Usage.Output
-	if get("stream").Bool() {
+	if q.Get("stream").Bool() {
 		event := map[string]any{"type": "image_generation.completed", "b64_json": pixel, "created_at": a.Created, "size": "1024x1024", "quality": "low", "background": "opaque", "output_format": "png", "usage": a.Usage}
 		if c.form != nil {
 			event["type"] = "image_edit.completed"

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"encoding/hex"
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"strings"
 
@@ -30,6 +31,9 @@ func identifier(prefix string, seed ...string) string {
 // count is how many tokens a text has: one for each four bytes or part of them.
 func count(text string) int { return (len(text) + 3) / 4 }
 
+// pieceBytes is how long a piece of a text is whose size was asked for, if their number was not.
+const pieceBytes = 1 << 10
+
 // echo is how much of a question its answer repeats, in runes.
 const echo = 80
 
@@ -37,7 +41,11 @@ const echo = 80
 func (b *behaviour) say(question string, choice int) []string {
 	r := source(question, fmt.Sprint(choice))
 	if b.size > 0 {
-		return split(ramble(r, b.size), b.events)
+		n := b.events
+		if n == 0 {
+			n = int(b.size+pieceBytes-1) / pieceBytes
+		}
+		return split(ramble(r, b.size), n)
 	}
 	if b.events > 0 {
 		words := make([]string, b.events)
@@ -54,7 +62,7 @@ func (b *behaviour) say(question string, choice int) []string {
 	for range 12 {
 		text += " " + vocabulary[r.IntN(len(vocabulary))]
 	}
-	return split(text+".", 0)
+	return strings.SplitAfter(text+".", " ")
 }
 
 // ramble is a text of exactly n bytes.
@@ -67,11 +75,8 @@ func ramble(r *rand.Rand, n int64) string {
 	return strings.Repeat(page.String(), int(n)/page.Len()+1)[:n]
 }
 
-// split cuts a text in n pieces of about the same number of bytes, which have to be ASCII, or behind each space if n is 0.
+// split cuts a text, which has to be ASCII, in n pieces of about the same length.
 func split(text string, n int) []string {
-	if n == 0 {
-		return strings.SplitAfter(text, " ")
-	}
 	parts := make([]string, n)
 	for i := range parts {
 		parts[i] = text[len(text)*i/n : len(text)*(i+1)/n]
@@ -150,12 +155,17 @@ func arguments(schema gjson.Result, question string) string {
 	return string(encode(values))
 }
 
-// floats are the numbers of an embedding: a direction that depends on the text.
+// floats are the numbers of an embedding: a direction that depends on the text, of length 1.
 func floats(text string, n int) []float32 {
 	r := source("embedding", text)
 	v := make([]float32, n)
+	var square float64
 	for i := range v {
 		v[i] = r.Float32()*2 - 1
+		square += float64(v[i]) * float64(v[i])
+	}
+	for i := range v {
+		v[i] /= float32(math.Sqrt(square))
 	}
 	return v
 }
