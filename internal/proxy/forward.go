@@ -121,7 +121,7 @@ const smallBody = 64 << 10
 func (x *exchange) forward() *refusal {
 	x.called = time.Now()
 	timeouts := &x.match.Provider.Timeouts
-	x.patience.begin(timeouts.Connect+timeouts.ResponseHeader, timeouts.Idle)
+	x.patience.begin(x.h.callerIdle, timeouts.Connect+timeouts.ResponseHeader, timeouts.Idle)
 	if no := x.readSmallBody(); no != nil {
 		return no
 	}

@@ -41,8 +41,8 @@ func (p *patience) wait(what waiting) {
 }
 
 // begin starts the timer.
-func (p *patience) begin(head, body time.Duration) {
-	p.limits = [...]time.Duration{forNothing: 0, forCaller: callerIdle, forHead: head, forBody: body, forWrite: callerIdle}
+func (p *patience) begin(caller, head, body time.Duration) {
+	p.limits = [...]time.Duration{forNothing: 0, forCaller: caller, forHead: head, forBody: body, forWrite: caller}
 	p.wait(forNothing)
 	first := shortest(p.limits[forCaller:])
 	if p.timer == nil {

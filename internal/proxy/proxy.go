@@ -40,9 +40,10 @@ type Config struct {
 
 // Handler carries requests to their upstream. It is safe for concurrent use.
 type Handler struct {
-	cfg       Config
-	upstreams map[*provider.Provider]*upstream
-	admission *admission
+	cfg        Config
+	upstreams  map[*provider.Provider]*upstream
+	admission  *admission
+	callerIdle time.Duration // shorter in tests
 }
 
 // New returns the handler for a configuration; an error names what is missing.
@@ -73,9 +74,10 @@ func New(cfg Config) (*Handler, error) {
 		cfg.Capture = llmproxy.CaptureFull
 	}
 	h := &Handler{
-		cfg:       cfg,
-		upstreams: make(map[*provider.Provider]*upstream, len(cfg.Providers.Providers)),
-		admission: newAdmission(cfg.MaxConcurrentPerToken, cfg.MaxUnknownPerMinute),
+		cfg:        cfg,
+		upstreams:  make(map[*provider.Provider]*upstream, len(cfg.Providers.Providers)),
+		admission:  newAdmission(cfg.MaxConcurrentPerToken, cfg.MaxUnknownPerMinute),
+		callerIdle: callerIdle,
 	}
 	for _, p := range cfg.Providers.Providers {
 		h.upstreams[p] = newUpstream(p)

@@ -12,6 +12,7 @@ import (
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 	"github.com/sofatutor/llm-proxy/internal/manage"
 	"github.com/sofatutor/llm-proxy/internal/provider"
+	"github.com/sofatutor/llm-proxy/internal/proxy"
 )
 
 // demoProvider is the name of the stand-in provider under --demo.
@@ -27,7 +28,7 @@ func startDemoProvider(ctx context.Context, closers *closers) (*provider.Set, er
 	if err != nil {
 		return nil, fmt.Errorf("listen for the demo provider: %w", err)
 	}
-	server := &http.Server{Handler: demo.New(), ReadHeaderTimeout: readHeaderTimeout}
+	server := &http.Server{Handler: demo.New(), ReadHeaderTimeout: proxy.ReadHeaderTimeout}
 	go func() { _ = server.Serve(listener) }() // it ends when it is closed
 	closers.add("demo provider", server.Close)
 	return provider.Parse("demo provider", fmt.Appendf(nil, "default: %[1]s\nproviders:\n  %[1]s:\n    preset: openai\n    base_url: http://%[2]s\n", demoProvider, listener.Addr()))

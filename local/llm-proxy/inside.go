@@ -9,6 +9,8 @@ import (
 	"syscall"
 
 	"go.uber.org/zap"
+
+	"github.com/sofatutor/llm-proxy/internal/proxy"
 )
 
 // serveInside serves what is for this machine alone, on a loopback listener of its own: metrics, and health with its reasons. It
@@ -31,7 +33,7 @@ func serveInside(ctx context.Context, s *settings, p *parts, log *zap.Logger, cl
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", p.metrics.handler())
 	mux.HandleFunc("GET /health", checks.inside)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: readHeaderTimeout, ErrorLog: httpLog(log)}
+	server := &http.Server{Handler: mux, ReadHeaderTimeout: proxy.ReadHeaderTimeout, ErrorLog: httpLog(log)}
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			log.Error("metrics are served no longer", zap.Error(err))

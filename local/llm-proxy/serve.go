@@ -8,16 +8,10 @@ import (
 	"net/http"
 	"os"
 	"runtime/debug"
-	"time"
 
 	"go.uber.org/zap"
-)
 
-// Limits of the server's own side, against callers that are slow or greedy. Bodies have theirs in package proxy.
-const (
-	readHeaderTimeout = 5 * time.Second
-	maxHeaderBytes    = 64 << 10
-	idleTimeout       = 2 * time.Minute
+	"github.com/sofatutor/llm-proxy/internal/proxy"
 )
 
 // serve runs the server until ctx ends, then lets running requests end. Once it serves it hands announce what is to be printed.
@@ -63,9 +57,9 @@ func serve(ctx context.Context, s *settings, withDemo bool, announce func(text s
 	server := &http.Server{
 		Handler:                      parts.handler(log),
 		TLSConfig:                    certificate.config(),
-		ReadHeaderTimeout:            readHeaderTimeout,
-		MaxHeaderBytes:               maxHeaderBytes,
-		IdleTimeout:                  idleTimeout,
+		ReadHeaderTimeout:            proxy.ReadHeaderTimeout,
+		MaxHeaderBytes:               proxy.MaxHeaderBytes,
+		IdleTimeout:                  proxy.IdleTimeout,
 		DisableGeneralOptionsHandler: true,
 		ErrorLog:                     httpLog(log),
 		BaseContext:                  func(net.Listener) context.Context { return requests },
