@@ -62,7 +62,7 @@ func (x *exchange) sendHead() {
 }
 
 // sendBody passes the body on: held bytes of it are in the capture already, and heldErr is how reading them ended. What came is flushed
-// at once, unless it is sure that more has come or that all has.
+// at once, unless it is all of a known length: that a read filled its space does not say that more has come.
 func (x *exchange) sendBody(held int, heldErr error) {
 	flusher, _ := x.w.(http.Flusher)
 	length := x.call.Length
@@ -79,7 +79,7 @@ func (x *exchange) sendBody(held int, heldErr error) {
 				x.writeFailed()
 				return
 			}
-			if flusher != nil && err == nil && passed != length && n < len(space) {
+			if flusher != nil && err == nil && passed != length {
 				flusher.Flush()
 			}
 		} else if flusher != nil && err == nil && x.capture.counting && x.event.Timing.FirstByte == 0 {
