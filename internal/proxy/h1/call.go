@@ -57,6 +57,8 @@ var (
 	ErrInterrupted = errors.New("call interrupted")
 	// ErrInvalidRequest: the request has bytes that would change its meaning on the wire. Nothing was sent.
 	ErrInvalidRequest = errors.New("request cannot be written")
+	// errStatus: the answer's status is none (RFC 9110, section 15).
+	errStatus = errors.New("status of the answer is below 100")
 	// errShortStream: the request's body ended before its length.
 	errShortStream = errors.New("request body is shorter than its length")
 )
@@ -249,6 +251,9 @@ func (c *Call) receive(req *Request) error {
 		res, err := http.ReadResponse(c.conn.r, asked)
 		if err != nil {
 			return err
+		}
+		if res.StatusCode < 100 {
+			return errStatus
 		}
 		if res.StatusCode/100 == 1 && res.StatusCode != http.StatusSwitchingProtocols {
 			if req.Interim != nil {

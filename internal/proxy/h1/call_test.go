@@ -204,6 +204,7 @@ func TestBrokenAnswersAreErrors(t *testing.T) {
 		"binary":                  "\x16\x03\x01\x02\x00\x01",
 		"half a head":             "HTTP/1.1 200 OK\r\nContent-",
 		"bad status":              "HTTP/1.1 2oo OK\r\n\r\n",
+		"status below 100":        "HTTP/1.1 099 Low\r\nContent-Length: 0\r\n\r\n",
 		"two lengths":             "HTTP/1.1 200 OK\r\nContent-Length: 2\r\nContent-Length: 3\r\n\r\nok",
 		"negative length":         "HTTP/1.1 200 OK\r\nContent-Length: -2\r\n\r\n",
 		"unknown coding":          "HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
