@@ -87,6 +87,7 @@ func (x *exchange) sendBody(held int, heldErr error) {
 		}
 		if err != nil {
 			x.bodyEnded(err)
+			x.flushEnd(flusher, passed)
 			return
 		}
 		x.patience.wait(forBody)
@@ -94,6 +95,22 @@ func (x *exchange) sendBody(held int, heldErr error) {
 		n, err = x.call.Read(space)
 		x.capture.advance(space, n)
 	}
+}
+
+// largeAnswer is the size of a body from which on its end may find no room in the caller's direction.
+const largeAnswer = 64 << 10
+
+// flushEnd sends what the server still holds. Of a broken answer it would be lost, since the server drops it with the connection; of a
+// large one it could wait for the caller without a limit, once the exchange has ended.
+func (x *exchange) flushEnd(flusher http.Flusher, passed int64) {
+	if flusher == nil || !x.broken && passed < largeAnswer {
+		return
+	}
+	if x.broken { // nothing else goes over this connection, and what watched over the exchange may have fired
+		_ = http.NewResponseController(x.w).SetWriteDeadline(time.Now().Add(x.h.callerIdle)) // other doors have limits of their own
+	}
+	x.patience.wait(forWrite)
+	flusher.Flush()
 }
 
 // bodyEnded notes how the answer ended.
