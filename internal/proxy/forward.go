@@ -254,6 +254,10 @@ func (x *exchange) goneRefusal() *refusal {
 func (x *exchange) uploadRefusal(err error) *refusal {
 	var timeout net.Error
 	switch {
+	case errors.Is(err, errPanicked):
+		x.h.cfg.Log.Error("a request panicked", zap.Stringer("request_id", x.event.ID), zap.Error(err))
+		x.w.Header().Set("Connection", "close")
+		return refusePanic
 	case errors.Is(err, errTooLarge):
 		x.w.Header().Set("Connection", "close")
 		return refuseTooLarge

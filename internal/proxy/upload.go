@@ -2,7 +2,9 @@ package proxy
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"runtime/debug"
 	"sync"
 	"sync/atomic"
 )
@@ -11,6 +13,7 @@ import (
 var (
 	errTooLarge      = errors.New("request body over the cap")
 	errUploadStopped = errors.New("the exchange has ended")
+	errPanicked      = errors.New("reading the request body panicked")
 )
 
 // upload is a request body that is not read before the call: larger than a small one, or of unknown length. The transport may go on
@@ -33,8 +36,16 @@ func newUpload(src io.ReadCloser, max int64, patience *patience) *upload {
 	return &upload{src: src, max: max, patience: patience, kept: getBuffer(0)}
 }
 
-// Read implements [io.Reader].
-func (u *upload) Read(p []byte) (int, error) {
+// Read implements [io.Reader]. It runs on a goroutine of the call's, where a panic would end the process.
+func (u *upload) Read(p []byte) (n int, err error) {
+	defer func() {
+		if cause := recover(); cause != nil {
+			u.mu.Lock()
+			defer u.mu.Unlock()
+			u.err = fmt.Errorf("%w: %v\n%s", errPanicked, cause, debug.Stack())
+			n, err = 0, u.err
+		}
+	}()
 	u.touched.Store(true)
 	u.mu.Lock()
 	stopped := u.stopped
@@ -43,7 +54,7 @@ func (u *upload) Read(p []byte) (int, error) {
 		return 0, errUploadStopped
 	}
 	u.patience.wait(forCaller)
-	n, err := u.src.Read(p)
+	n, err = u.src.Read(p)
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	if u.stopped {
