@@ -96,6 +96,7 @@ func (x *exchange) end() {
 	}
 	x.finish()
 	x.publish()
+	x.leaveBody()
 	broken := x.broken
 	x.release()
 	if broken {
@@ -138,6 +139,47 @@ func (x *exchange) finish() {
 		e.UsageKind = x.match.Endpoint.Usage
 	}
 	e.Timing.Total = max(time.Since(x.start), 1)
+}
+
+// lingering is how long the rest of a request's body may still come once the exchange has ended.
+const lingering = 5 * time.Second
+
+// bodyUnread reports whether some of the request's body has not come yet, or was not read.
+func (x *exchange) bodyUnread() bool {
+	switch r := x.r; {
+	case r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0:
+		return false
+	case x.upload != nil:
+		return !x.upload.ended()
+	default:
+		return int64(x.smallLen) != r.ContentLength
+	}
+}
+
+// leaveBody bounds the wait for what is left of the body. The server reads on, to see where the next request begins, and would wait for
+// ever; it would also do so before it breaks an answer off.
+func (x *exchange) leaveBody() {
+	if !x.bodyUnread() {
+		return
+	}
+	control := http.NewResponseController(x.w)
+	if control.SetReadDeadline(time.Unix(1, 0)) != nil {
+		return // another door, which has a limit of its own
+	}
+	if x.upload != nil {
+		x.upload.rest() // a read that was under way has ended: nobody takes the deadline away again
+	}
+	if !x.broken {
+		_ = control.SetReadDeadline(time.Now().Add(min(lingering, x.h.callerIdle))) // it went well before
+	}
+}
+
+// closeAfter makes the server close the connection after the answer where some of the body has not come by the time of its head: if it
+// does not come to its end, the rest must not be taken for a request.
+func (x *exchange) closeAfter(h http.Header) {
+	if x.upload != nil && x.r.ProtoMajor == 1 && x.bodyUnread() {
+		h["Connection"] = []string{"close"}
+	}
 }
 
 // release gives memory back, and the exchange itself unless somebody may still hold on to it.

@@ -141,6 +141,7 @@ func (x *exchange) refuse(f *refusal) {
 	body := f.body(shape)
 	h["Content-Length"] = []string{strconv.Itoa(len(body))}
 	x.answered = true
+	x.closeAfter(h)
 	x.allowOrigin(h)
 	x.w.WriteHeader(f.status)
 	n, err := x.w.Write(body)

@@ -54,6 +54,7 @@ func (x *exchange) sendHead() {
 			out[name] = nil
 		}
 	}
+	x.closeAfter(out)
 	x.allowOrigin(out)
 	x.event.Status = x.call.Status
 	x.event.Stream = x.capture.counting

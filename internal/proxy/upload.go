@@ -24,11 +24,14 @@ type upload struct {
 	touched  atomic.Bool // a read was begun: the body cannot be sent again
 	patience *patience
 
+	reading sync.Mutex // held while src is read
+
 	mu      sync.Mutex
 	size    int64
 	kept    *buffer
 	keptLen int
 	err     error // of src, or errTooLarge
+	whole   bool  // src has come to its end
 	stopped bool
 }
 
@@ -47,13 +50,11 @@ func (u *upload) Read(p []byte) (n int, err error) {
 		}
 	}()
 	u.touched.Store(true)
-	u.mu.Lock()
-	stopped := u.stopped
-	u.mu.Unlock()
-	if stopped {
+	u.reading.Lock()
+	defer u.reading.Unlock()
+	if !u.begin() {
 		return 0, errUploadStopped
 	}
-	u.patience.wait(forCaller)
 	n, err = u.src.Read(p)
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -67,10 +68,37 @@ func (u *upload) Read(p []byte) (n int, err error) {
 		return 0, errTooLarge
 	}
 	u.keep(p[:n])
-	if err != nil && err != io.EOF {
+	switch {
+	case err == io.EOF:
+		u.whole = true
+	case err != nil:
 		u.err = err
 	}
 	return n, err
+}
+
+// begin notes that the caller is waited for, and reports whether the body may still be read. The exchange, and with it its patience, may
+// be another's once the body was stopped.
+func (u *upload) begin() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	if !u.stopped {
+		u.patience.wait(forCaller)
+	}
+	return !u.stopped
+}
+
+// ended reports whether the whole body was read.
+func (u *upload) ended() bool {
+	u.mu.Lock()
+	defer u.mu.Unlock()
+	return u.whole
+}
+
+// rest waits until a stopped body is being read no more.
+func (u *upload) rest() {
+	u.reading.Lock()
+	defer u.reading.Unlock()
 }
 
 // keep copies the head of the body.
