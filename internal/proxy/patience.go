@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"sync"
 	"sync/atomic"
 	"time"
 )
@@ -27,6 +28,9 @@ type patience struct {
 	limits [forWrite + 1]time.Duration
 	timer  *time.Timer
 	expire func(waiting)
+
+	mu    sync.Mutex // held while the timer acts
+	ended bool
 }
 
 // monotonicEpoch is what patience counts from.
@@ -44,6 +48,9 @@ func (p *patience) wait(what waiting) {
 func (p *patience) begin(caller, head, body time.Duration) {
 	p.limits = [...]time.Duration{forNothing: 0, forCaller: caller, forHead: head, forBody: body, forWrite: caller}
 	p.wait(forNothing)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ended = false
 	first := shortest(p.limits[forCaller:])
 	if p.timer == nil {
 		p.timer = time.AfterFunc(first, p.check)
@@ -54,6 +61,11 @@ func (p *patience) begin(caller, head, body time.Duration) {
 
 // check runs when the timer fires: it ends the exchange, or sleeps until the limit may be reached.
 func (p *patience) check() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.ended {
+		return
+	}
 	what := waiting(p.what.Load())
 	since := p.since.Load()
 	limit := p.limits[what]
@@ -68,8 +80,16 @@ func (p *patience) check() {
 	p.expire(what)
 }
 
-// end stops the timer and reports whether it is at rest: if not, check may still be running.
-func (p *patience) end() bool { return p.timer == nil || p.timer.Stop() }
+// end stops the timer: nothing is done to the exchange from here on. It reports whether the timer is at rest; if not, it fired.
+func (p *patience) end() bool {
+	if p.timer == nil {
+		return true
+	}
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.ended = true
+	return p.timer.Stop()
+}
 
 func shortest(limits []time.Duration) time.Duration {
 	least := time.Duration(0)
