@@ -134,6 +134,9 @@ func (x *exchange) forward() *refusal {
 		err := x.call.Do(ctx, x.upstream.client, &x.request)
 		if tries < x.match.Provider.RetryAttempts && ctx.Err() == nil && !x.silent.Load() && x.mayRepeat(err) {
 			x.call.Close()
+			if ctx.Err() != nil || x.silent.Load() {
+				x.call.Interrupt() // it may have been interrupted before, which Close forgets
+			}
 			continue
 		}
 		if err != nil {
