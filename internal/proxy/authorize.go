@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/net/http/httpguts"
 
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 )
@@ -102,6 +103,10 @@ func (x *exchange) openKey() *refusal {
 	key, err := x.h.cfg.Keys.Open(x.r.Context(), &x.project)
 	if err != nil {
 		x.h.cfg.Log.Error("the provider key cannot be opened", zap.Stringer("project_id", x.project.ID), zap.Stringer("request_id", x.event.ID), zap.Error(err))
+		return refuseKeyUnavailable
+	}
+	if !httpguts.ValidHeaderFieldValue(key.Reveal()) {
+		x.h.cfg.Log.Error("the provider key has characters that no header can carry", zap.Stringer("project_id", x.project.ID), zap.Stringer("request_id", x.event.ID))
 		return refuseKeyUnavailable
 	}
 	x.key = key

@@ -28,7 +28,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 const patient = 20 * time.Second
 
 // fakeKey is the provider key of every project of the tests.
-const fakeKey = "sk-fake-provider-QWERTYUIOPasdfghjkl-wxyz"
+const fakeKey = "sk-fake-QWERTYUIOPasdfghjklZXCVBNM-wxyz"
 
 // testProxy is a Handler behind a real server, with everything that it touches at hand.
 type testProxy struct {
