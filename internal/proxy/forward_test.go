@@ -26,11 +26,11 @@ func TestRedirectsThatLeadAwayAreKnown(t *testing.T) {
 		"https://api.example.com:8443/":         true,
 		"%zz":                                   true,
 	} {
-		require.Equal(t, away, leadsAway("Location", value, base), "Location: %s", value)
+		require.Equal(t, away, leadsAway("Location", []string{value}, base), "Location: %s", value)
 	}
-	require.True(t, leadsAway("Refresh", "5; URL='https://evil.example/'", base))
-	require.False(t, leadsAway("Refresh", "5; url=/v1/models", base))
-	require.False(t, leadsAway("Refresh", "5", base))
+	require.True(t, leadsAway("Refresh", []string{"5; URL='https://evil.example/'"}, base))
+	require.False(t, leadsAway("Refresh", []string{"5; url=/v1/models"}, base))
+	require.False(t, leadsAway("Refresh", []string{"5"}, base))
 }
 
 func TestConnectionNamesWhatGoesNoFurther(t *testing.T) {

@@ -40,7 +40,7 @@ func (x *exchange) sendHead() {
 		if x.upstream.dropsResponse(name) || named[name] {
 			continue
 		}
-		if (name == "Location" || name == "Refresh") && leadsAway(name, first(values), x.match.Provider.BaseURL) {
+		if (name == "Location" || name == "Refresh") && leadsAway(name, values, x.match.Provider.BaseURL) {
 			continue
 		}
 		if name == RequestIDHeader { // of another proxy like this one, further up
@@ -173,16 +173,35 @@ func (x *exchange) keyRefused() *refusal {
 
 // leadsAway reports whether a Location or Refresh leads to another origin than the upstream's own. A caller that follows it would
 // take its token there.
-func leadsAway(name, value string, base *url.URL) bool {
-	target := value
-	if name == "Refresh" {
-		i := strings.Index(strings.ToLower(value), "url=")
-		if i < 0 {
-			return false
+func leadsAway(name string, values []string, base *url.URL) bool {
+	for _, target := range values {
+		if name == "Refresh" {
+			target = refreshTarget(target)
 		}
-		target = strings.Trim(value[i+len("url="):], `"' `)
+		if isElsewhere(target, base) {
+			return true
+		}
 	}
-	if strings.ContainsAny(target, "\\\t\r\n") { // browsers read a backslash as a slash, and leave control characters out
+	return false
+}
+
+// refreshTarget is the URL of a Refresh header, "" if it has none: what follows the time, with "url=" before it or not (HTML Standard,
+// section 4.2.5.3).
+func refreshTarget(value string) string {
+	i := strings.IndexAny(value, ";,")
+	if i < 0 {
+		return ""
+	}
+	target := strings.TrimSpace(value[i+1:])
+	if name, rest, ok := strings.Cut(target, "="); ok && strings.EqualFold(strings.TrimSpace(name), "url") {
+		target = strings.TrimSpace(rest)
+	}
+	return strings.Trim(target, `"'`)
+}
+
+// isElsewhere reports whether a reference from the upstream's origin leads to another one, for any reading of it.
+func isElsewhere(target string, base *url.URL) bool {
+	if strings.ContainsAny(target, "\\\t\r\n") || strings.HasPrefix(target, "///") { // browsers read a backslash as a slash, three slashes as two, and leave control characters out
 		return true
 	}
 	u, err := url.Parse(target)
