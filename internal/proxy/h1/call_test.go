@@ -473,6 +473,42 @@ func TestTLSIsVerifiedAndKept(t *testing.T) {
 	require.ErrorContains(t, err, "TLS handshake")
 }
 
+// TestBytesThatNobodyAskedForEndAConnection: also where the TLS layer holds them and the socket is quiet. Otherwise they would be the
+// answer to the next call, which is another caller's.
+func TestBytesThatNobodyAskedForEndAConnection(t *testing.T) {
+	const length = 9000 // read past the buffer, so that nothing of the next answer is in it
+	answer := fmt.Sprintf("HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n%s", length, strings.Repeat("x", length))
+	certificates := httptest.NewUnstartedServer(nil)
+	certificates.StartTLS()
+	defer certificates.Close()
+	for name, secure := range map[string]bool{"plain": false, "TLS": true} {
+		t.Run(name, func(t *testing.T) {
+			o := serveRaw(t, func(conn net.Conn, _ *bufio.Reader) {
+				if secure {
+					conn = tls.Server(conn, &tls.Config{Certificates: certificates.TLS.Certificates, MinVersion: tls.VersionTLS12, DynamicRecordSizingDisabled: true})
+				}
+				answering(answer+ok)(conn, bufio.NewReader(conn))
+			})
+			c := clientOf(t, o.Addr().String(), func(cfg *Config) {
+				if secure {
+					pool := certificates.Client().Transport.(*http.Transport).TLSClientConfig.RootCAs
+					cfg.TLS = &tls.Config{ServerName: "example.com", RootCAs: pool, MinVersion: tls.VersionTLS12}
+				}
+			})
+			for range 3 {
+				var call Call
+				require.NoError(t, call.Do(t.Context(), c, &Request{Method: "GET", Target: "/"}))
+				require.EqualValues(t, length, call.Length, "another call's answer")
+				n, err := io.CopyBuffer(struct{ io.Writer }{io.Discard}, struct{ io.Reader }{&call}, make([]byte, 32<<10))
+				require.NoError(t, err)
+				require.EqualValues(t, length, n)
+				call.Close()
+			}
+			require.EqualValues(t, 3, o.conns.Load())
+		})
+	}
+}
+
 func TestConnectingHasALimitOfTime(t *testing.T) {
 	o := serveRaw(t, func(conn net.Conn, _ *bufio.Reader) { _, _ = io.Copy(io.Discard, conn) })
 	c := clientOf(t, o.Addr().String(), func(cfg *Config) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"math"
 	"net"
+	"os"
 	"sync"
 	"time"
 )
@@ -213,7 +214,22 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 			return nil, fmt.Errorf("TLS handshake: %w", err)
 		}
 		conn.Conn = secured
+		rawAlive := conn.alive
+		conn.alive = func() bool { return rawAlive() && isQuiet(secured) }
 	}
 	conn.r = bufio.NewReaderSize(conn, readBuffer)
 	return conn, nil
+}
+
+// isQuiet reports, without waiting, whether the TLS layer holds nothing that was received and not read. What an origin sends beyond its
+// answer would otherwise answer the next call.
+func isQuiet(c *tls.Conn) bool {
+	if c.SetReadDeadline(time.Unix(1, 0)) != nil { // nothing is read from the socket
+		return false
+	}
+	var one [1]byte
+	if _, err := c.Read(one[:]); !errors.Is(err, os.ErrDeadlineExceeded) {
+		return false
+	}
+	return c.SetReadDeadline(time.Time{}) == nil
 }
