@@ -27,6 +27,9 @@ func (x *exchange) allow() *refusal {
 		x.w.Header().Set("Connection", "close")
 		return refuseTarget
 	}
+	if quotesToken(path) { // before the path is noted anywhere
+		return refuseCredentialInQuery
+	}
 	x.event.Path, x.query, x.hasQuery = path, query, hasQuery
 	match, err := x.h.cfg.Providers.Match(r.Method, path)
 	if err != nil {
@@ -57,6 +60,18 @@ func (x *exchange) allow() *refusal {
 		return refuseTooLarge
 	}
 	return nil
+}
+
+// quotesToken reports whether a raw path holds what looks like one of our secrets.
+func quotesToken(path string) bool {
+	if strings.Contains(path, llmproxy.SecretPrefix) {
+		return true
+	}
+	if !strings.Contains(path, "%") {
+		return false
+	}
+	decoded, err := url.PathUnescape(path)
+	return err == nil && strings.Contains(decoded, llmproxy.SecretPrefix)
 }
 
 // credentialKeys are query parameters that carry credentials somewhere; in a URL they end up in logs.
