@@ -235,7 +235,7 @@ func TestANewProviderKeyHoldsForTheNextRequestSent(t *testing.T) {
 	c.ending.Store(true)
 	<-c.done
 	executed := h.upstream.executed()
-	require.Equal(t, []string{providerKey}, executed[1])
+	require.Equal(t, []string{h.providerKey}, executed[1])
 	for n := acknowledged + 1; n <= int(c.next.Load()); n++ {
 		require.Equal(t, []string{newKey}, executed[n], "request %d was sent after the key was changed", n)
 	}

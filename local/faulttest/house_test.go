@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"io"
 	"net/http"
@@ -26,7 +27,6 @@ import (
 
 // Credentials of the house.
 const (
-	providerKey     = "sk-fake-provider-key"
 	managementToken = "fake-management-token-of-32-chars"
 	adminPassword   = "fake-admin-password"
 )
@@ -41,15 +41,19 @@ type house struct {
 	store    *sqlite.Store
 	service  *manage.Service
 	project  llmproxy.ProjectID
-	client   *http.Client
+
+	providerKey string
+	secret      string // of the token that setup has made
+	client      *http.Client
 }
 
 // newHouse sets one up with llm-proxy setup. Settings are environment variables for every program that runs in it.
 func newHouse(t *testing.T, settings map[string]string) *house {
 	t.Helper()
-	h := &house{t: t, data: t.TempDir(), settings: map[string]string{}, upstream: newUpstream(t)}
+	h := &house{t: t, data: t.TempDir(), settings: map[string]string{}, upstream: newUpstream(t), providerKey: "sk-fake-" + rand.Text()}
 	providers := filepath.Join(t.TempDir(), "providers.yaml")
-	require.NoError(t, os.WriteFile(providers, []byte("default: openai\nproviders:\n  openai:\n    preset: openai\n    base_url: "+h.upstream.URL+"\n"), 0o600))
+	require.NoError(t, os.WriteFile(providers, []byte("default: openai\nproviders:\n  openai:\n    preset: openai\n    base_url: "+h.upstream.URL+
+		"\n    circuit_breaker: {failures: 1000, window: 10s, cooldown: 1s}\n  gone:\n    preset: openai\n    base_url: http://127.0.0.1:1\n"), 0o600))
 	for name, value := range map[string]string{
 		"LLM_PROXY_DATA_DIR": h.data, "LLM_PROXY_PROVIDERS": providers, "LLM_PROXY_ADDR": "127.0.0.1:0", "LLM_PROXY_METRICS_ADDR": "127.0.0.1:0",
 		"LLM_PROXY_MAX_CONCURRENT_PER_TOKEN": "0", "MANAGEMENT_TOKEN": managementToken, "ADMIN_PASSWORD": adminPassword,
@@ -67,13 +71,14 @@ func newHouse(t *testing.T, settings map[string]string) *house {
 		h.db = filepath.Join(h.data, "llm-proxy.db")
 	}
 	key := filepath.Join(t.TempDir(), "key")
-	require.NoError(t, os.WriteFile(key, []byte(providerKey+"\n"), 0o600))
+	require.NoError(t, os.WriteFile(key, []byte(h.providerKey+"\n"), 0o600))
 	out := h.run("setup", "--non-interactive", "--project", "House", "--api-key-file", key, "--json")
 	var made struct {
 		ProjectID llmproxy.ProjectID `json:"project_id"`
+		Token     string             `json:"token"`
 	}
 	require.NoError(t, json.Unmarshal([]byte(out), &made), out)
-	h.project = made.ProjectID
+	h.project, h.secret = made.ProjectID, made.Token
 	h.openManagement()
 	transport := &http.Transport{MaxIdleConnsPerHost: 400, DisableCompression: true}
 	h.client = &http.Client{Transport: transport, Timeout: patience}
@@ -97,7 +102,7 @@ func (h *house) openManagement() {
 	h.store, err = sqlite.Open(h.t.Context(), sqlite.Config{Path: h.db})
 	require.NoError(h.t, err)
 	h.t.Cleanup(func() { h.closeManagement() })
-	h.service = manage.New(manage.Config{Store: h.store, Sealer: sealer, Providers: []string{"openai"}, Default: "openai"})
+	h.service = manage.New(manage.Config{Store: h.store, Sealer: sealer, Providers: []string{"openai", "gone"}, Default: "openai"})
 }
 
 func (h *house) closeManagement() {
