@@ -62,7 +62,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := s.open(ctx, cfg); err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", cfg.Path, err), s.closeConnections())
 	}
-	background, stop := context.WithCancel(context.Background())
+	background, stop := context.WithCancel(context.WithoutCancel(ctx)) // until Close
 	s.stop = stop
 	s.stopped.Go(func() { s.checkpointLoop(background) })
 	return s, nil
@@ -247,7 +247,7 @@ func (s *Store) checkpointLoop(ctx context.Context) {
 }
 
 // checkpoint moves the log into the database where it has grown.
-func (s *Store) checkpoint(ctx context.Context) error {
+func (s *Store) checkpoint(ctx context.Context) (err error) {
 	info, err := os.Stat(s.path + "-wal")
 	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() < checkpointAt {
 		return nil
@@ -263,7 +263,7 @@ func (s *Store) checkpoint(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer conn.Close()
+	defer func() { err = errors.Join(err, conn.Close()) }()
 	_, err = conn.ExecContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`)
 	return err
 }
