@@ -73,7 +73,7 @@ func (s *server) healthAt(origin string) health {
 }
 
 // metric is the value of a metric without labels.
-func (s *server) metric(name string) float64 {
+func (s *server) metric(name string) int {
 	s.h.t.Helper()
 	a := s.h.send(http.MethodGet, s.metrics+"/metrics", "", "")
 	require.NoError(s.h.t, a.err)
@@ -81,7 +81,7 @@ func (s *server) metric(name string) float64 {
 	require.NotNil(s.h.t, found, name)
 	value, err := strconv.ParseFloat(found[1], 64)
 	require.NoError(s.h.t, err)
-	return value
+	return int(value)
 }
 
 func (s *server) becomes(status string) {
@@ -147,7 +147,7 @@ func TestAFullDiskUnderTheSpoolServesAndSaysSo(t *testing.T) {
 	}
 	require.Equal(t, failed+10, s.metric("llmproxy_events_failed_total"))
 	require.Contains(t, strings.Join(s.healthAt(s.metrics).Reasons, " "), "no space left on device")
-	require.EqualValues(t, 1, s.metric("llmproxy_spool_degraded"))
+	require.Equal(t, 1, s.metric("llmproxy_spool_degraded"))
 
 	disk.free(t)
 	published := s.metric("llmproxy_events_published_total")

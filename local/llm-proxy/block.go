@@ -20,7 +20,7 @@ type block struct {
 type clientAPI struct {
 	baseURL, key string // environment variables that its clients read
 	basePath     string // what clients expect at the end of the base URL
-	path         string // of the example, behind the base URL
+	path         string // of the example, behind the base URL; empty where the provider has no such endpoint
 	header       string // further one of the example
 	body         string // of the example
 }
@@ -36,20 +36,24 @@ var (
 	}
 )
 
-// clientsOf is how clients of a provider are set up.
+// clientsOf is how clients of a provider are set up: those of OpenAI's API unless it speaks Anthropic's alone.
 func clientsOf(p *provider.Provider) clientAPI {
-	if slices.ContainsFunc(p.Endpoints, func(e *provider.Endpoint) bool { return e.Path == "/v1/messages" }) {
-		return anthropicClients
+	has := func(path string) bool {
+		return slices.ContainsFunc(p.Endpoints, func(e *provider.Endpoint) bool { return e.Path == path })
 	}
-	return openAIClients
+	api := openAIClients
+	if !has(api.basePath+api.path) && has(anthropicClients.path) {
+		api = anthropicClients
+	}
+	if !has(api.basePath + api.path) {
+		api.path = ""
+	}
+	return api
 }
 
 // newBlock is that of a provider under an origin.
 func newBlock(origin string, providers *provider.Set, name, token string, notes ...string) block {
-	b := block{base: origin, token: token, api: openAIClients, notes: notes}
-	if p := providers.Providers[name]; p != nil {
-		b.api = clientsOf(p)
-	}
+	b := block{base: origin, token: token, api: clientsOf(providers.Providers[name]), notes: notes}
 	if name != providers.Default {
 		b.base += "/" + name
 	}
@@ -64,6 +68,8 @@ func (b block) String() string {
 		fmt.Fprintf(&w, "llm-proxy serves %s\n", b.base)
 	} else {
 		fmt.Fprintf(&w, "export %s=%s\nexport %s=%s\n\n", b.api.baseURL, b.base, b.api.key, b.token)
+	}
+	if b.token != "" && b.api.path != "" {
 		fmt.Fprintf(&w, "curl %s%s -H \"Authorization: Bearer %s\" \\\n  -H \"Content-Type: application/json\" ", b.base, b.api.path, b.token)
 		if b.api.header != "" {
 			fmt.Fprintf(&w, "-H %q ", b.api.header)

@@ -201,19 +201,29 @@ func (s *settings) origin() (origin string, running bool) {
 	return "http://" + s.Addr, false
 }
 
-// startCommand starts a server with the settings that its database follows from.
+// startCommand starts a server on what was made.
 func startCommand(s *settings) string {
 	command := "llm-proxy server"
-	if s.dataDirSet {
-		command += " --data-dir " + s.DataDir
-	}
-	if s.dbSet {
-		command += " --db " + s.DB
-	}
-	if s.Providers != "" {
-		command += " --providers " + s.Providers
+	for _, flag := range []struct {
+		name, value string
+		set         bool
+	}{{"data-dir", s.DataDir, s.dataDirSet}, {"db", s.DB, s.dbSet}, {"providers", s.Providers, s.Providers != ""}} {
+		if flag.set {
+			command += " --" + flag.name + " " + shellWord(flag.value)
+		}
 	}
 	return command
+}
+
+// shellWord is s as one word of a shell's command line.
+func shellWord(s string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:@%", r)
+	}
+	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
+		return s
+	}
+	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // errAborted: the wizard was left.
