@@ -3,8 +3,6 @@ package main
 import (
 	"net/http"
 	"strings"
-
-	"go.uber.org/zap"
 )
 
 // front tells requests apart by their raw path, as it came: what is the server's own is answered here, everything else is the proxy's
@@ -21,8 +19,8 @@ type prefixed struct {
 }
 
 // handler is everything that the server answers.
-func (p *parts) handler(log *zap.Logger) http.Handler {
-	checks := &healthChecks{ping: p.store.Ping, reasons: p.degraded, log: log}
+func (p *parts) handler() http.Handler {
+	checks := p.health
 	return &front{
 		exact: map[string]http.Handler{
 			"/health":       onlyGet(checks.health),

@@ -25,9 +25,9 @@ const (
 
 // healthChecks answer how the server is.
 type healthChecks struct {
-	reasons func() []string             // why the server is degraded; none if it is not
-	ping    func(context.Context) error // asks the store
-	log     *zap.Logger
+	events func() []string             // why promises about events are not kept; none if they are
+	ping   func(context.Context) error // asks the store
+	log    *zap.Logger
 
 	mu      sync.Mutex
 	asked   time.Time
@@ -40,19 +40,22 @@ const (
 )
 
 // health says whether the server keeps its promises. It is 200 either way: a degraded server serves.
-func (c *healthChecks) health(w http.ResponseWriter, _ *http.Request) {
-	h := c.now()
+func (c *healthChecks) health(w http.ResponseWriter, r *http.Request) {
+	h := c.now(r.Context())
 	h.Reasons = nil
 	answerJSON(w, http.StatusOK, h)
 }
 
 // inside is health with the reasons.
-func (c *healthChecks) inside(w http.ResponseWriter, _ *http.Request) {
-	answerJSON(w, http.StatusOK, c.now())
+func (c *healthChecks) inside(w http.ResponseWriter, r *http.Request) {
+	answerJSON(w, http.StatusOK, c.now(r.Context()))
 }
 
-func (c *healthChecks) now() health {
-	h := health{Status: healthOK, Timestamp: time.Now().UTC().Truncate(time.Millisecond), Version: version, Reasons: c.reasons()}
+func (c *healthChecks) now(ctx context.Context) health {
+	h := health{Status: healthOK, Timestamp: time.Now().UTC().Truncate(time.Millisecond), Version: version, Reasons: c.events()}
+	if err := c.store(ctx); err != nil {
+		h.Reasons = append(h.Reasons, "store: "+err.Error())
+	}
 	if len(h.Reasons) > 0 {
 		h.Status = healthDegraded
 	}
@@ -67,7 +70,6 @@ func (c *healthChecks) live(w http.ResponseWriter, _ *http.Request) {
 // ready says whether the store answers, or did a moment ago.
 func (c *healthChecks) ready(w http.ResponseWriter, r *http.Request) {
 	if err := c.store(r.Context()); err != nil {
-		c.log.Warn("not ready: the store does not answer", zap.Error(err))
 		answerJSON(w, http.StatusServiceUnavailable, map[string]string{"status": "the store does not answer"})
 		return
 	}
@@ -83,8 +85,15 @@ func (c *healthChecks) store(ctx context.Context) error {
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), pingTimeout) // the answer is for others too
 	defer cancel()
+	before := c.pingErr
 	c.pingErr = c.ping(ctx)
 	c.asked = time.Now()
+	switch {
+	case c.pingErr != nil && before == nil:
+		c.log.Error("the store does not answer", zap.Error(c.pingErr))
+	case c.pingErr == nil && before != nil:
+		c.log.Info("the store answers again")
+	}
 	return c.pingErr
 }
 

@@ -29,10 +29,9 @@ func serveInside(ctx context.Context, s *settings, p *parts, log *zap.Logger, cl
 		log.Warn("metrics are off: their address is in use, set LLM_PROXY_METRICS_ADDR to another", zap.String("addr", s.MetricsAddr))
 		return "", nil
 	}
-	checks := &healthChecks{reasons: p.degraded}
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", p.metrics.handler())
-	mux.HandleFunc("GET /health", checks.inside)
+	mux.HandleFunc("GET /health", p.health.inside)
 	server := &http.Server{Handler: mux, ReadHeaderTimeout: proxy.ReadHeaderTimeout, ErrorLog: httpLog(log)}
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

@@ -30,6 +30,7 @@ type parts struct {
 	spool     *spool.Spool
 	eventLog  *eventLog // nil without one
 	metrics   *metrics
+	health    *healthChecks
 	demoToken string // empty without --demo
 }
 
@@ -90,6 +91,7 @@ func openParts(ctx context.Context, s *settings, withDemo bool, log *zap.Logger,
 	}); err != nil {
 		return nil, err
 	}
+	p.health = &healthChecks{ping: p.store.Ping, events: p.eventTrouble, log: log}
 	closers.add("proxy", func() error { p.proxy.Close(); return nil })
 	closers.run(ctx, func(ctx context.Context) { sweepLoop(ctx, p.store, log) })
 	return p, nil
@@ -162,8 +164,8 @@ func sweepLoop(ctx context.Context, store *sqlite.Store, log *zap.Logger) {
 	}
 }
 
-// degraded says why the server does not keep its promises about events; none if it does.
-func (p *parts) degraded() (reasons []string) {
+// eventTrouble says why the server does not keep its promises about events; none if it does.
+func (p *parts) eventTrouble() (reasons []string) {
 	if why := p.spool.Stats().Degraded; why != "" {
 		reasons = append(reasons, "spool: "+why)
 	}

@@ -32,6 +32,9 @@ func serve(ctx context.Context, s *settings, withDemo bool, announce func(text s
 		return err
 	}
 	defer listener.Close()
+	if certificate == nil && !isLoopback(listener.Addr().String()) {
+		log.Warn("tokens travel in plain text: give the server a certificate, or let what stands in front of it end TLS", zap.Stringer("addr", listener.Addr()))
+	}
 	pid, err := claimPIDFile(s.PIDFile)
 	if err != nil {
 		return err
@@ -55,7 +58,7 @@ func serve(ctx context.Context, s *settings, withDemo bool, announce func(text s
 	requests, cut := context.WithCancelCause(context.WithoutCancel(ctx)) // outlives ctx, so that running requests may
 	defer cut(nil)
 	server := &http.Server{
-		Handler:                      parts.handler(log),
+		Handler:                      parts.handler(),
 		TLSConfig:                    certificate.config(),
 		ReadHeaderTimeout:            proxy.ReadHeaderTimeout,
 		MaxHeaderBytes:               proxy.MaxHeaderBytes,

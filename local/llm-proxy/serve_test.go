@@ -275,7 +275,7 @@ func TestAnswersOfHealthAreForGetAndHead(t *testing.T) {
 func TestReadyTellsThatTheStoreIsGoneAndBack(t *testing.T) {
 	asked := 0
 	gone := true
-	checks := &healthChecks{log: zap.NewNop(), ping: func(context.Context) error {
+	checks := &healthChecks{log: zap.NewNop(), events: func() []string { return nil }, ping: func(context.Context) error {
 		asked++
 		if gone {
 			return os.ErrDeadlineExceeded
@@ -291,8 +291,39 @@ func TestReadyTellsThatTheStoreIsGoneAndBack(t *testing.T) {
 	gone = false
 	require.Equal(t, http.StatusServiceUnavailable, ask(), "an answer is kept for a while")
 	require.Equal(t, 1, asked)
+	h := checks.now(t.Context())
+	require.Equal(t, healthDegraded, h.Status)
+	require.Equal(t, []string{"store: " + os.ErrDeadlineExceeded.Error()}, h.Reasons)
 	checks.asked = checks.asked.Add(-readyFor)
 	require.Equal(t, http.StatusOK, ask())
+	require.Equal(t, healthOK, checks.now(t.Context()).Status)
+}
+
+func TestPlainTextBeyondThisMachineIsWarnedOf(t *testing.T) {
+	dir := t.TempDir()
+	require.NoError(t, writeCertificate(dir))
+	const warning = "tokens travel in plain text"
+	require.NotContains(t, start(t, nil).log.String(), warning)
+	open := start(t, map[string]string{"LLM_PROXY_ADDR": "0.0.0.0:0"})
+	require.Contains(t, open.log.String(), warning)
+	require.Regexp(t, `^http://127\.0\.0\.1:\d+$`, open.url)
+	require.NotContains(t, start(t, map[string]string{
+		"LLM_PROXY_ADDR": "0.0.0.0:0", "LLM_PROXY_TLS_CERT": filepath.Join(dir, "cert.pem"), "LLM_PROXY_TLS_KEY": filepath.Join(dir, "key.pem"),
+	}).log.String(), warning)
+}
+
+func TestHealthTakesNobodyElseForTheServer(t *testing.T) {
+	other := httptest.NewServer(http.NotFoundHandler())
+	defer other.Close()
+	secure := httptest.NewTLSServer(http.NotFoundHandler())
+	defer secure.Close()
+	for name, r := range map[string]runningServer{
+		"something that is not ours": {URL: other.URL},
+		"another certificate":        {URL: secure.URL, Certificate: "00"},
+	} {
+		_, err := r.health(t.Context(), r.URL)
+		require.ErrorContains(t, err, name)
+	}
 }
 
 // runProgram runs the built program on a server's data folder and returns what it said and its exit code.
