@@ -2,6 +2,7 @@ package faulttest
 
 import (
 	"database/sql"
+	"maps"
 	"math/rand/v2"
 	"net/http"
 	"os"
@@ -55,6 +56,15 @@ func byNumber(t *testing.T, all []event) map[int][]event {
 	return found
 }
 
+// awaitEvents waits until the event log tells of each of the requests.
+func awaitEvents(t *testing.T, log string, numbers []int) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		found := byNumber(t, events(t, log))
+		return !slices.ContainsFunc(numbers, func(n int) bool { return found[n] == nil })
+	}, patience, 50*time.Millisecond, "the event log tells of every request")
+}
+
 // randomly is a time up to most.
 func randomly(most time.Duration) time.Duration { return rand.N(most) }
 
@@ -81,15 +91,7 @@ func TestAKillUnderLoadLosesNoEvent(t *testing.T) {
 	// The last one finds what the killed ones left, and writes it down.
 	s := h.start("--file-event-log", log)
 	executed := h.upstream.executed()
-	require.Eventually(t, func() bool {
-		found := byNumber(t, events(t, log))
-		for n := range executed {
-			if found[n] == nil {
-				return false
-			}
-		}
-		return true
-	}, patience, 50*time.Millisecond, "every request that the provider executed is in the event log")
+	awaitEvents(t, log, slices.Collect(maps.Keys(executed)))
 	s.stop()
 
 	found := byNumber(t, events(t, log))
