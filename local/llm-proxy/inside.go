@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"strings"
 	"syscall"
 
 	"go.uber.org/zap"
@@ -32,7 +33,7 @@ func serveInside(ctx context.Context, s *settings, p *parts, log *zap.Logger, cl
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", p.metrics.handler())
 	mux.HandleFunc("GET /health", p.health.inside)
-	server := &http.Server{Handler: mux, ReadHeaderTimeout: proxy.ReadHeaderTimeout, ErrorLog: httpLog(log)}
+	server := &http.Server{Handler: onlyByAddress(mux), ReadHeaderTimeout: proxy.ReadHeaderTimeout, ErrorLog: httpLog(log)}
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			log.Error("metrics are served no longer", zap.Error(err))
@@ -42,4 +43,20 @@ func serveInside(ctx context.Context, s *settings, p *parts, log *zap.Logger, cl
 	origin = "http://" + listener.Addr().String()
 	log.Info("serving metrics", zap.String("url", origin+"/metrics"))
 	return origin, nil
+}
+
+// onlyByAddress refuses requests for a name other than localhost: by a name of its own that it lets lead here, a web page could read what
+// is told.
+func onlyByAddress(next http.Handler) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		host, _, err := net.SplitHostPort(r.Host)
+		if err != nil {
+			host = strings.Trim(r.Host, "[]")
+		}
+		if host != "localhost" && net.ParseIP(host) == nil {
+			http.Error(w, "ask by address or as localhost", http.StatusForbidden)
+			return
+		}
+		next.ServeHTTP(w, r)
+	})
 }

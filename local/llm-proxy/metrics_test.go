@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"regexp"
 	"strings"
@@ -43,6 +44,21 @@ func TestRequestsAreCountedByHowTheyEnded(t *testing.T) {
 	}
 	require.NotContains(t, text, s.token[8:16])
 	require.Equal(t, http.StatusNotFound, s.send(http.MethodGet, "/metrics", "").StatusCode, "not on the address that clients reach")
+}
+
+// TestNoWebPageReadsTheMetrics: a page's own name may be made to lead to this machine.
+func TestNoWebPageReadsTheMetrics(t *testing.T) {
+	answer := onlyByAddress(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	for host, status := range map[string]int{
+		"127.0.0.1:9090": 200, "127.0.0.1": 200, "[::1]:9090": 200, "[::1]": 200, "localhost:9090": 200, "localhost": 200,
+		"evil.example.com:9090": 403, "evil.example.com": 403, "localhost.example.com:9090": 403, "": 403,
+	} {
+		r := httptest.NewRequest(http.MethodGet, "/metrics", nil)
+		r.Host = host
+		w := httptest.NewRecorder()
+		answer.ServeHTTP(w, r)
+		require.Equal(t, status, w.Code, host)
+	}
 }
 
 // TestTheDashboardShowsWhatThereIs: each metric and label that the Grafana dashboard asks for stands in a running server's /metrics.

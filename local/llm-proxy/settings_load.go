@@ -135,7 +135,7 @@ func isOrigin(s string) bool {
 	return err == nil && (u.Scheme == "http" || u.Scheme == "https") && u.Host != "" && strings.Trim(u.Path, "/") == "" && u.RawQuery == "" && u.Fragment == "" && u.User == nil
 }
 
-// complete fills in what follows from other settings.
+// complete fills in what follows from other settings, and makes paths independent of the folder that the program was started in.
 func (s *settings) complete() error {
 	switch {
 	case s.DataDir != "":
@@ -157,6 +157,16 @@ func (s *settings) complete() error {
 	}
 	if s.PIDFile == "" {
 		s.PIDFile = filepath.Join(s.DataDir, "llm-proxy.pid")
+	}
+	for _, path := range []*string{&s.DataDir, &s.DB, &s.PIDFile, &s.Providers, &s.EventLog, &s.LogFile} {
+		if *path == "" {
+			continue
+		}
+		absolute, err := filepath.Abs(*path)
+		if err != nil {
+			return err
+		}
+		*path = absolute
 	}
 	return nil
 }
