@@ -175,6 +175,8 @@ func TestAFullDiskUnderTheEventLogKeepsEventsUntilThereIsSpace(t *testing.T) {
 		require.Less(t, n, 10_000, "the disk is full, and lines are written")
 	}
 	require.Contains(t, strings.Join(s.healthAt(s.metrics).Reasons, " "), "event log: ")
+	require.Equal(t, 1, s.metric(`llmproxy_destination_failing\{destination="file"\}`))
+	require.Positive(t, s.metric(`llmproxy_destination_retried_total\{destination="file"\}`))
 	for range 50 {
 		require.Equal(t, http.StatusOK, h.get(s.url+"/v1/models/"+strconv.Itoa(n), token).status)
 		n++

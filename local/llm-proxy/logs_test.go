@@ -14,7 +14,7 @@ import (
 func TestLogLinesAreOneObjectEachWhateverIsLogged(t *testing.T) {
 	out := &lockedBuffer{}
 	log, closeLog := newLogger(&settings{}, out)
-	hostile := "a\r\nb\x1b[31m\u202e\x00\xff"
+	hostile := "a\r\nb\x1b[31m\u202e\u061c\u2028\x00\xff é"
 	log.Info(hostile, zap.String("name", hostile))
 	httpLog(log).Printf("http: %s", hostile)
 	require.NoError(t, closeLog())
@@ -22,11 +22,14 @@ func TestLogLinesAreOneObjectEachWhateverIsLogged(t *testing.T) {
 	require.Len(t, lines, 2)
 	for _, line := range lines {
 		require.True(t, json.Valid([]byte(line)), line)
-		for _, raw := range []string{"\r", "\x1b", "\x00"} {
+		for _, raw := range []string{"\r", "\x1b", "\x00", "\u202e", "\u061c", "\u2028", "\xff"} {
 			require.NotContains(t, line, raw)
 		}
 	}
 	require.Contains(t, lines[1], `"level":"warn"`)
+	var line struct{ Name string }
+	require.NoError(t, json.Unmarshal([]byte(lines[0]), &line))
+	require.Equal(t, strings.ToValidUTF8(hostile, "\ufffd"), line.Name, "nothing of it is gone")
 }
 
 func TestALogFileIsRotatedAndForItsOwnerAlone(t *testing.T) {
