@@ -61,7 +61,7 @@ func TestTheStartCommandCanBePasted(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "it's a $HOME")
 	s, err := parseSettings(map[string]string{"LLM_PROXY_DATA_DIR": dir})
 	require.NoError(t, err)
-	out, err := exec.CommandContext(t.Context(), "sh", "-c", "set -- "+strings.TrimPrefix(startCommand(&s), "llm-proxy ")+`; printf '%s\n' "$@"`).Output()
+	out, err := exec.CommandContext(t.Context(), "sh", "-c", "set -- "+strings.TrimPrefix(command(&s, "server"), "llm-proxy ")+`; printf '%s\n' "$@"`).Output()
 	require.NoError(t, err)
 	require.Equal(t, "server\n--data-dir\n"+dir+"\n", string(out))
 }

@@ -10,8 +10,6 @@ import (
 	"syscall"
 
 	"go.uber.org/zap"
-
-	"github.com/sofatutor/llm-proxy/internal/proxy"
 )
 
 // serveInside serves what is for this machine alone, on a loopback listener of its own: metrics, and health with its reasons. It
@@ -33,7 +31,7 @@ func serveInside(ctx context.Context, s *settings, p *parts, log *zap.Logger, cl
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", p.metrics.handler())
 	mux.HandleFunc("GET /health", p.health.inside)
-	server := &http.Server{Handler: onlyByAddress(mux), ReadHeaderTimeout: proxy.ReadHeaderTimeout, ErrorLog: httpLog(log)}
+	server := newHTTPServer(onlyByAddress(mux), log)
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
 			log.Error("metrics are served no longer", zap.Error(err))

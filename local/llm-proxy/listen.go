@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net"
+	"net/http"
 	"strconv"
 	"strings"
 	"syscall"
@@ -89,11 +90,13 @@ func loadCertificate(s *settings) (*certificate, error) {
 	return &certificate{pair}, nil
 }
 
-func (c *certificate) config() *tls.Config {
+// serve serves over TLS with the certificate, over plain HTTP without one.
+func (c *certificate) serve(server *http.Server, listener net.Listener) error {
 	if c == nil {
-		return nil
+		return server.Serve(listener)
 	}
-	return &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{c.Certificate}}
+	server.TLSConfig = &tls.Config{MinVersion: tls.VersionTLS12, Certificates: []tls.Certificate{c.Certificate}}
+	return server.ServeTLS(listener, "", "")
 }
 
 // fingerprint tells the certificate from others.

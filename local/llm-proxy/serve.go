@@ -57,24 +57,10 @@ func serve(ctx context.Context, s *settings, withDemo bool, announce func(text s
 
 	requests, cut := context.WithCancelCause(context.WithoutCancel(ctx)) // outlives ctx, so that running requests may
 	defer cut(nil)
-	server := &http.Server{
-		Handler:                      parts.handler(),
-		TLSConfig:                    certificate.config(),
-		ReadHeaderTimeout:            proxy.ReadHeaderTimeout,
-		MaxHeaderBytes:               proxy.MaxHeaderBytes,
-		IdleTimeout:                  proxy.IdleTimeout,
-		DisableGeneralOptionsHandler: true,
-		ErrorLog:                     httpLog(log),
-		BaseContext:                  func(net.Listener) context.Context { return requests },
-	}
+	server := newHTTPServer(parts.handler(), log)
+	server.BaseContext = func(net.Listener) context.Context { return requests }
 	served := make(chan error, 1)
-	go func() {
-		if certificate != nil {
-			served <- server.ServeTLS(listener, "", "")
-		} else {
-			served <- server.Serve(listener)
-		}
-	}()
+	go func() { served <- certificate.serve(server, listener) }()
 	if err := pid.announce(runningServer{
 		PID: os.Getpid(), URL: localURL(s, listener.Addr()), MetricsURL: metricsURL, Certificate: certificate.fingerprint(),
 		Demo: withDemo, ShutdownMS: s.Shutdown.Milliseconds(),
@@ -93,6 +79,18 @@ func serve(ctx context.Context, s *settings, withDemo bool, announce func(text s
 	}
 	log.Info("stopping", zap.Int64("requests_may_take_ms", s.Shutdown.Milliseconds()))
 	return shutdown(context.WithoutCancel(ctx), server, s.Shutdown, cut, log)
+}
+
+// newHTTPServer bounds what callers may cost before a handler sees them.
+func newHTTPServer(handler http.Handler, log *zap.Logger) *http.Server {
+	return &http.Server{
+		Handler:                      handler,
+		ReadHeaderTimeout:            proxy.ReadHeaderTimeout,
+		MaxHeaderBytes:               proxy.MaxHeaderBytes,
+		IdleTimeout:                  proxy.IdleTimeout,
+		DisableGeneralOptionsHandler: true, // OPTIONS * is the proxy's to refuse
+		ErrorLog:                     httpLog(log),
+	}
 }
 
 // tuneGC trades memory for time, unless the environment says how: a proxy's heap is small and its garbage short-lived.

@@ -2,16 +2,13 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
 	"os"
-	"path/filepath"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/term"
@@ -79,7 +76,7 @@ func setup(cmd *cobra.Command, f *setupFlags) error {
 	if err != nil {
 		return err
 	}
-	token, secret, err := f.make(cmd.Context(), &s, providers, key, cmd.Flags().Changed("max-requests"))
+	token, secret, err := f.create(cmd.Context(), &s, providers, key, cmd.Flags().Changed("max-requests"))
 	if manage.IsInputError(err) {
 		return &exitError{exitUsage, err}
 	}
@@ -89,8 +86,8 @@ func setup(cmd *cobra.Command, f *setupFlags) error {
 	return f.print(cmd.OutOrStdout(), &s, providers, token, secret)
 }
 
-// make makes keys and database where they are missing, a project and a token.
-func (f *setupFlags) make(ctx context.Context, s *settings, providers *provider.Set, key llmproxy.Secret, capped bool) (token llmproxy.Token, secret llmproxy.Secret, err error) {
+// create makes keys and database where they are missing, a project and a token.
+func (f *setupFlags) create(ctx context.Context, s *settings, providers *provider.Set, key llmproxy.Secret, capped bool) (token llmproxy.Token, secret llmproxy.Secret, err error) {
 	in := manage.NewToken{Name: "first", DurationMinutes: f.minutes, RequestsPerHour: &manage.Limit{N: f.perHour, None: f.perHour == 0}}
 	if capped {
 		in.MaxRequests = &manage.Limit{N: f.maxRequests}
@@ -163,67 +160,6 @@ func readKey(path string, stdin io.Reader) (llmproxy.Secret, error) {
 		return llmproxy.Secret{}, usageError("read the provider key: %s is empty", path)
 	}
 	return llmproxy.NewSecret(key), nil
-}
-
-// print shows the token, this once.
-func (f *setupFlags) print(out io.Writer, s *settings, providers *provider.Set, token llmproxy.Token, secret llmproxy.Secret) error {
-	if f.json {
-		return json.NewEncoder(out).Encode(struct {
-			ProjectID string `json:"project_id"`
-			Token     string `json:"token"`
-			TokenID   string `json:"token_id"`
-			ExpiresAt string `json:"expires_at"`
-		}{token.ProjectID.String(), secret.Reveal(), token.ID.String(), string(llmproxy.AppendTime(nil, token.ExpiresAt))})
-	}
-	notes := []string{
-		"The token is shown this once. It expires " + token.ExpiresAt.Local().Format(time.RFC1123) + ".",
-		"data:   " + s.DataDir + " (keep " + filepath.Base(keyFilePath(s.DataDir)) + ", it opens the provider keys)",
-	}
-	origin, running := s.origin()
-	if !running {
-		notes = append(notes, "start:  "+startCommand(s))
-	}
-	_, err := io.WriteString(out, newBlock(origin, providers, f.provider, secret.Reveal(), notes...).String())
-	return err
-}
-
-// origin is where the token can be used: at the server that runs, or at the one that would by these settings. The demo's server does
-// not know other providers.
-func (s *settings) origin() (origin string, running bool) {
-	server, err := findServer(s.PIDFile)
-	running = err == nil && !server.Demo
-	switch {
-	case s.PublicURL != "":
-		return strings.TrimRight(s.PublicURL, "/"), running
-	case running:
-		return server.URL, true
-	}
-	return "http://" + s.Addr, false
-}
-
-// startCommand starts a server on what was made.
-func startCommand(s *settings) string {
-	command := "llm-proxy server"
-	for _, flag := range []struct {
-		name, value string
-		set         bool
-	}{{"data-dir", s.DataDir, s.dataDirSet}, {"db", s.DB, s.dbSet}, {"providers", s.Providers, s.Providers != ""}} {
-		if flag.set {
-			command += " --" + flag.name + " " + shellWord(flag.value)
-		}
-	}
-	return command
-}
-
-// shellWord is s as one word of a shell's command line.
-func shellWord(s string) string {
-	plain := func(r rune) bool {
-		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("/._-+:@%", r)
-	}
-	if s != "" && strings.IndexFunc(s, func(r rune) bool { return !plain(r) }) < 0 {
-		return s
-	}
-	return "'" + strings.ReplaceAll(s, "'", `'\''`) + "'"
 }
 
 // errAborted: the wizard was left.
