@@ -73,6 +73,7 @@ func wrapped(wrap func(http.Handler) http.Handler) func(*setup) {
 func newProxy(t testing.TB, upstream string, change ...func(*setup)) *testProxy {
 	t.Helper()
 	p := &testProxy{Store: newMemoryStore(), Keys: &memoryKeys{key: fakeKey}, Events: &recorder{}, Log: &logBuffer{}, now: time.Now()}
+	log := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), p.Log, zap.DebugLevel))
 	s := setup{Config: Config{
 		Store: p.Store, Keys: p.Keys, Events: p.Events, Now: p.clock,
 		Observe: func(e *llmproxy.Event) {
@@ -80,7 +81,7 @@ func newProxy(t testing.TB, upstream string, change ...func(*setup)) *testProxy 
 			defer p.mu.Unlock()
 			p.observed = append(p.observed, *e)
 		},
-		Log: zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), p.Log, zap.DebugLevel)),
+		Log: log,
 	}}
 	for _, c := range change {
 		c(&s)
@@ -107,7 +108,7 @@ func newProxy(t testing.TB, upstream string, change ...func(*setup)) *testProxy 
 	server := httptest.NewUnstartedServer(handler)
 	server.Config.ReadHeaderTimeout, server.Config.MaxHeaderBytes, server.Config.IdleTimeout = ReadHeaderTimeout, MaxHeaderBytes, IdleTimeout
 	server.Config.DisableGeneralOptionsHandler = true
-	server.Config.ErrorLog = zap.NewStdLog(s.Log)
+	server.Config.ErrorLog = zap.NewStdLog(log)
 	server.Start()
 	p.Server, p.URL, p.Addr = server.Config, server.URL, server.Listener.Addr().String()
 	transport := &http.Transport{DisableCompression: true}
