@@ -40,7 +40,6 @@ type testProxy struct {
 	Events *recorder
 	Log    *logBuffer
 	Client *http.Client // follows no redirect and asks for no compression
-	Server *http.Server
 
 	mu       sync.Mutex
 	observed []llmproxy.Event
@@ -54,6 +53,7 @@ type setup struct {
 	callerIdle time.Duration
 	wrap       func(http.Handler) http.Handler
 	yaml       string // in place of the whole file
+	server     func(*http.Server)
 }
 
 // stanza adds lines to the provider's stanza of providers.yaml.
@@ -107,10 +107,13 @@ func newProxy(t testing.TB, upstream string, change ...func(*setup)) *testProxy 
 	}
 	server := httptest.NewUnstartedServer(handler)
 	server.Config.ReadHeaderTimeout, server.Config.MaxHeaderBytes, server.Config.IdleTimeout = ReadHeaderTimeout, MaxHeaderBytes, IdleTimeout
+	if s.server != nil {
+		s.server(server.Config)
+	}
 	server.Config.DisableGeneralOptionsHandler = true
 	server.Config.ErrorLog = zap.NewStdLog(log)
 	server.Start()
-	p.Server, p.URL, p.Addr = server.Config, server.URL, server.Listener.Addr().String()
+	p.URL, p.Addr = server.URL, server.Listener.Addr().String()
 	transport := &http.Transport{DisableCompression: true}
 	p.Client = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	t.Cleanup(func() {

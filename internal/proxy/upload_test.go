@@ -1,0 +1,107 @@
+package proxy
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sofatutor/llm-proxy/internal/llmproxy"
+)
+
+// TestNoStreamIsCutWhoseUpstreamIsFast: net/http's server closes the request body once the answer's head is written, and an upstream that
+// is fast can win that race: the stream ended after its first event. Over fresh connections, with bodies of each size class.
+func TestNoStreamIsCutWhoseUpstreamIsFast(t *testing.T) {
+	const events = 5
+	stream := streamHead + inChunks(strings.Repeat("data: {}\n\n", events), 10)
+	for name, lazy := range map[string]bool{"after the body": false, "with the body": true} {
+		t.Run(name, func(t *testing.T) {
+			start := serveOrigin
+			if lazy {
+				start = serveLazyOrigin // answers before it has read the body, and then reads it
+			}
+			o := start(t, answerWith(stream))
+			p := newProxy(t, o.URL)
+			token := p.mint(t)
+			var wg sync.WaitGroup
+			for worker := range 4 {
+				wg.Go(func() {
+					transport := &http.Transport{DisableKeepAlives: true, DisableCompression: true}
+					client := &http.Client{Transport: transport}
+					for i := range 60 {
+						size := []int{2, 4 << 10, 64 << 10, 64<<10 + 1, 200 << 10, -2, -70_000}[(worker+i)%7]
+						body := strings.NewReader(strings.Repeat("x", max(size, -size)))
+						r := p.request(t, token, "POST", "/v1/chat/completions", body)
+						if size < 0 {
+							r.ContentLength = -1
+						}
+						res, err := client.Do(r)
+						if err != nil {
+							t.Errorf("size %d: %v", size, err)
+							continue
+						}
+						got, err := io.ReadAll(res.Body)
+						res.Body.Close()
+						if err != nil || strings.Count(string(got), "data: {}\n\n") != events {
+							t.Errorf("size %d: %q, %v", size, got, err)
+						}
+					}
+				})
+			}
+			wg.Wait()
+			eventually(t, "all events", func() bool { return len(p.Events.all()) == 240 })
+			for _, e := range p.Events.all() {
+				require.Equal(t, llmproxy.Complete, e.Outcome)
+			}
+		})
+	}
+}
+
+// TestAConversationInBothDirections: an upstream may answer while the body still comes.
+func TestAConversationInBothDirections(t *testing.T) {
+	o := serveLazyOrigin(t, func(c *call) {
+		c.write(streamHead)
+		for i := range 5 {
+			if _, err := c.r.ReadString('\n'); err != nil { // the chunk's size
+				return
+			}
+			data := make([]byte, len("part 0\n")+2)
+			if _, err := io.ReadFull(c.r, data); err != nil {
+				return
+			}
+			c.chunk(fmt.Sprintf("%d got %s", i, data[:6]))
+		}
+		c.write("0\r\n\r\n")
+		c.readBody()
+	})
+	p := newProxy(t, o.URL)
+	body, parts := io.Pipe()
+	r := p.request(t, p.mint(t), "POST", "/v1/audio/transcriptions", body)
+	var wg sync.WaitGroup
+	turns := make(chan struct{}, 1)
+	turns <- struct{}{}
+	wg.Go(func() {
+		for i := range 5 {
+			await(t, turns)
+			fmt.Fprintf(parts, "part %d\n", i)
+		}
+		parts.Close()
+	})
+	res := p.do(t, r)
+	for i := range 5 {
+		want := fmt.Sprintf("%d got part %d", i, i)
+		got := make([]byte, len(want))
+		_, err := io.ReadFull(res.Body, got)
+		require.NoError(t, err)
+		require.Equal(t, want, string(got))
+		turns <- struct{}{}
+	}
+	rest, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	require.Empty(t, rest)
+	wg.Wait()
+}
