@@ -127,8 +127,8 @@ func (a *admission) unknown(remoteAddr string, now time.Time) {
 	}
 }
 
-// forgetSources drops the sources whose minute is over, and if all are current, any of them: a flood from many addresses must not
-// fill the memory.
+// forgetSources drops the sources whose minute is over, and if most are current, any of them: a flood from many addresses must not fill
+// the memory, nor look through it for each address.
 func (a *admission) forgetSources(now time.Time) {
 	for source, c := range a.sources {
 		if now.Sub(c.since) >= time.Minute {
@@ -136,7 +136,7 @@ func (a *admission) forgetSources(now time.Time) {
 		}
 	}
 	for source := range a.sources {
-		if len(a.sources) < maxSources {
+		if len(a.sources) <= maxSources/2 {
 			return
 		}
 		delete(a.sources, source)
