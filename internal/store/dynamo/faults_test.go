@@ -269,22 +269,30 @@ func (h *history) run(t *testing.T, n int, stores []*dynamo.Store, id llmproxy.T
 	for i := range n {
 		wg.Go(func() {
 			token, _, err := stores[i%len(stores)].Spend(context.Background(), id, hash, storetest.Noon)
-			switch {
-			case err == nil:
-				h.admitted.Add(1)
-			case errors.Is(err, llmproxy.ErrExhausted):
-				h.refused.Add(1)
-			case errors.Is(err, llmproxy.ErrUnavailable):
-				h.failed.Add(1)
-				if !token.ID.IsZero() { // only its project could not be read
-					h.unknown.Add(1)
-				}
-			default:
-				t.Errorf("a spend ended with %v", err)
+			if errors.Is(err, llmproxy.ErrUnavailable) && !token.ID.IsZero() { // only its project could not be read
+				h.unknown.Add(1)
 			}
+			h.note(t, err, nil)
 		})
 	}
 	wg.Wait()
+}
+
+// note counts an outcome. A secret that is not known counts as a stranger's where one is expected.
+func (h *history) note(t *testing.T, err error, strangers *atomic.Int64) {
+	var full *llmproxy.RateLimitError
+	switch {
+	case err == nil:
+		h.admitted.Add(1)
+	case errors.Is(err, llmproxy.ErrExhausted), errors.As(err, &full):
+		h.refused.Add(1)
+	case errors.Is(err, llmproxy.ErrUnavailable):
+		h.failed.Add(1)
+	case errors.Is(err, llmproxy.ErrNotFound) && strangers != nil:
+		strangers.Add(1)
+	default:
+		t.Errorf("a spend ended with %v", err)
+	}
 }
 
 // check holds what was seen against what is stored: nobody was let in beyond the cap, each who was let in has been counted, and what
