@@ -47,3 +47,7 @@ if [ "$(cat "$stamp" 2>/dev/null)" != "$pins" ]; then
 	GOBIN= GOWORK=off GOFLAGS= go build -mod=readonly -buildvcs=false -o "$cache/bin/" tool
 	echo "$pins" >"$stamp"
 fi
+
+# The tests of the DynamoDB store need Amazon's DynamoDB Local, a Java program. They fetch it themselves where it is not there yet; here
+# its download does not count as their time.
+dynamodb-local/fetch.sh >/dev/null || echo "could not fetch DynamoDB Local; the tests that need it say so and skip" >&2

@@ -2,6 +2,7 @@ package dynamo
 
 import (
 	"context"
+	"iter"
 	"slices"
 	"strings"
 	"sync"
@@ -159,31 +160,31 @@ func (s *Store) told(ctx context.Context, c *changes, entries ...llmproxy.AuditE
 
 // spreadBatches gives the entries of batches rows of their own. It may be cut short, and two may do it at once.
 func (s *Store) spreadBatches(ctx context.Context) error {
-	for batches, err := range s.pages(ctx, query{partition: batchesPartition}) {
+	for batch, err := range read(s.pages(ctx, query{partition: batchesPartition}), batchOf) {
 		if err != nil {
 			return err
 		}
-		for _, row := range batches {
-			var batch batchRow
-			if err := attributevalue.UnmarshalMap(row, &batch); err != nil {
-				return unavailable(err)
+		var puts []types.WriteRequest
+		for _, entry := range batch.Entries {
+			values, err := attributevalue.MarshalMap(entry)
+			if err != nil {
+				return err
 			}
-			var puts []types.WriteRequest
-			for _, entry := range batch.Entries {
-				values, err := attributevalue.MarshalMap(entry)
-				if err != nil {
-					return err
-				}
-				puts = append(puts, types.WriteRequest{PutRequest: &types.PutRequest{Item: values}})
-			}
-			for _, writes := range [][]types.WriteRequest{puts, {deletion(controlKey(batchesPartition, batch.ID))}} {
-				if err := s.writeAll(ctx, map[string][]types.WriteRequest{*s.control: writes}); err != nil {
-					return err
-				}
+			puts = append(puts, types.WriteRequest{PutRequest: &types.PutRequest{Item: values}})
+		}
+		for _, writes := range [][]types.WriteRequest{puts, {deletion(controlKey(batchesPartition, batch.ID))}} {
+			if err := s.writeAll(ctx, map[string][]types.WriteRequest{*s.control: writes}); err != nil {
+				return err
 			}
 		}
 	}
 	return nil
+}
+
+func batchOf(row item) (batchRow, error) {
+	var r batchRow
+	err := attributevalue.UnmarshalMap(row, &r)
+	return r, err
 }
 
 // AppendAudit stores an entry that belongs to no change.
@@ -192,69 +193,66 @@ func (s *Store) AppendAudit(ctx context.Context, entry llmproxy.AuditEntry) erro
 }
 
 // Audit lists entries, newest first: day by day, through the days that have any.
-func (s *Store) Audit(ctx context.Context, f llmproxy.AuditFilter, page llmproxy.Page) ([]llmproxy.AuditEntry, bool, error) {
+func (s *Store) Audit(ctx context.Context, f llmproxy.AuditFilter, p llmproxy.Page) ([]llmproxy.AuditEntry, bool, error) {
 	if err := s.spreadBatches(ctx); err != nil {
 		return nil, false, err
 	}
-	list := found[llmproxy.AuditEntry]{limit: pageLimit(page)}
-	size := 0
+	q := query{below: below(p)}
 	if f == (llmproxy.AuditFilter{}) {
-		size = list.limit + 1
+		q.size = pageLimit(p) + 1
 	}
 	f.Query = strings.ToLower(f.Query)
-	days, err := s.auditDays(ctx, f, page)
-	if err != nil {
-		return nil, false, err
-	}
-	for _, day := range days {
-		for rows, err := range s.pages(ctx, query{partition: auditPartition(day), below: below(page), size: size}) {
+	return page(read(s.auditPages(ctx, q, f, p), auditOf), func(e *llmproxy.AuditEntry) bool { return matches(e, f) }, p)
+}
+
+// auditPages reads the rows of all days that can have what is asked for. It ends after the first error.
+func (s *Store) auditPages(ctx context.Context, q query, f llmproxy.AuditFilter, p llmproxy.Page) iter.Seq2[[]item, error] {
+	return func(yield func([]item, error) bool) {
+		for day, err := range s.auditDays(ctx, f, p) {
 			if err != nil {
-				return nil, false, err
+				yield(nil, err)
+				return
 			}
-			for _, row := range rows {
-				e, err := auditOf(row)
-				if err != nil {
-					return nil, false, unavailable(err)
-				}
-				if matches(&e, f) && !list.add(e) {
-					entries, more := list.cut()
-					return entries, more, nil
+			q.partition = auditPartition(day)
+			for rows, err := range s.pages(ctx, q) {
+				if !yield(rows, err) || err != nil {
+					return
 				}
 			}
 		}
 	}
-	entries, more := list.cut()
-	return entries, more, nil
 }
 
 // auditDays are the days that can have what is asked for, the newest first.
-func (s *Store) auditDays(ctx context.Context, f llmproxy.AuditFilter, page llmproxy.Page) (days []string, err error) {
-	last := ""
+func (s *Store) auditDays(ctx context.Context, f llmproxy.AuditFilter, p llmproxy.Page) iter.Seq2[string, error] {
+	last := "9999-12-31"
 	if !f.To.IsZero() {
 		last = dayOf(f.To)
 	}
-	if after := dayOf(page.After.Time()); !page.After.IsZero() && (last == "" || after < last) {
-		last = after
+	if !p.After.IsZero() {
+		last = min(last, dayOf(p.After.Time()))
 	}
 	q := query{partition: daysPartition}
 	if !f.From.IsZero() {
 		q.atLeast = dayOf(f.From)
 	}
-	for rows, err := range s.pages(ctx, q) {
-		if err != nil {
-			return nil, err
-		}
-		for _, row := range rows {
-			var day dayRow
-			if err := attributevalue.UnmarshalMap(row, &day); err != nil {
-				return nil, unavailable(err)
+	return func(yield func(string, error) bool) {
+		for day, err := range read(s.pages(ctx, q), dayNoted) {
+			if err == nil && day > last {
+				continue
 			}
-			if last == "" || day.Day <= last {
-				days = append(days, day.Day)
+			if !yield(day, err) || err != nil {
+				return
 			}
 		}
 	}
-	return days, nil
+}
+
+// dayNoted is the day that a row tells of.
+func dayNoted(row item) (string, error) {
+	var r dayRow
+	err := attributevalue.UnmarshalMap(row, &r)
+	return r.Day, err
 }
 
 // matches reports whether an entry is asked for. The query is in lower case.

@@ -440,23 +440,21 @@ func TestManagementSaysThatTheEngineIsAway(t *testing.T) {
 	require.Error(t, s.CreateTables(ctx))
 }
 
+// TestTablesAreMadeOnce: and the engine is told by which attribute it removes rows.
 func TestTablesAreMadeOnce(t *testing.T) {
-	cfg := newTables(t)
+	ctx := context.Background()
+	cfg := dynamo.Config{Tokens: "tokens-made-once", Control: "control-made-once"}
 	s := open(t, cfg)
-	p := storetest.AddProject(t, s)
-	require.NoError(t, s.CreateTables(context.Background()), "those that are there stay")
-	_, err := s.Project(context.Background(), p.ID)
-	require.NoError(t, err)
-}
-
-// TestTheEngineRemovesWhatIsOver: the attribute is the one that the tables are made with.
-func TestTheEngineRemovesWhatIsOver(t *testing.T) {
-	cfg := newTables(t)
+	require.NoError(t, s.CreateTables(ctx))
 	client := dynamodb.NewFromConfig(engine(t).Config())
-	for _, name := range []string{cfg.Tokens, cfg.Control} {
-		out, err := client.DescribeTimeToLive(context.Background(), &dynamodb.DescribeTimeToLiveInput{TableName: &name})
+	for name, table := range map[string]dynamo.Table{cfg.Tokens: dynamo.TokensTable, cfg.Control: dynamo.ControlTable} {
+		ttl, err := client.DescribeTimeToLive(ctx, &dynamodb.DescribeTimeToLiveInput{TableName: &name})
 		require.NoError(t, err)
-		require.Equal(t, types.TimeToLiveStatusEnabled, out.TimeToLiveDescription.TimeToLiveStatus)
-		require.Equal(t, "ttl", *out.TimeToLiveDescription.AttributeName)
+		require.Equal(t, types.TimeToLiveStatusEnabled, ttl.TimeToLiveDescription.TimeToLiveStatus)
+		require.Equal(t, table.TTL, *ttl.TimeToLiveDescription.AttributeName)
 	}
+	p := storetest.AddProject(t, s)
+	require.NoError(t, s.CreateTables(ctx), "those that are there stay")
+	_, err := s.Project(ctx, p.ID)
+	require.NoError(t, err)
 }

@@ -33,35 +33,15 @@ func (s *Store) Project(ctx context.Context, id llmproxy.ProjectID) (llmproxy.Pr
 }
 
 // Projects lists projects, newest first.
-func (s *Store) Projects(ctx context.Context, f llmproxy.ProjectFilter, page llmproxy.Page) ([]llmproxy.Project, bool, error) {
-	list := found[llmproxy.Project]{limit: pageLimit(page)}
-	q := query{partition: projectsPartition, below: below(page)}
-	if f.Active == nil && f.Query == "" {
-		q.size = list.limit + 1
+func (s *Store) Projects(ctx context.Context, f llmproxy.ProjectFilter, p llmproxy.Page) ([]llmproxy.Project, bool, error) {
+	q := query{partition: projectsPartition, below: below(p)}
+	if f == (llmproxy.ProjectFilter{}) {
+		q.size = pageLimit(p) + 1
 	}
-	name := strings.ToLower(f.Query)
-	for rows, err := range s.pages(ctx, q) {
-		if err != nil {
-			return nil, false, err
-		}
-		for _, row := range rows {
-			p, err := projectOf(row)
-			if err != nil {
-				return nil, false, unavailable(err)
-			}
-			if f.Active != nil && p.Active != *f.Active || !strings.Contains(strings.ToLower(p.Name), name) {
-				continue
-			}
-			if !list.add(p) {
-				break
-			}
-		}
-		if len(list.rows) > list.limit {
-			break
-		}
-	}
-	projects, more := list.cut()
-	return projects, more, nil
+	part := strings.ToLower(f.Query)
+	return page(read(s.pages(ctx, q), projectOf), func(project *llmproxy.Project) bool {
+		return (f.Active == nil || project.Active == *f.Active) && strings.Contains(strings.ToLower(project.Name), part)
+	}, p)
 }
 
 // UpdateProject stores what change makes of the project.
@@ -130,27 +110,26 @@ func (s *Store) changeProject(ctx context.Context, id llmproxy.ProjectID, change
 // tokens and projects went. What expires by itself, DynamoDB removes.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int64, err error) {
 	old := expression.Name("del").LessThan(expression.Value(toMillis(now.Add(-keepTokens))))
-	for rows, err := range s.pages(ctx, query{partition: deletedPartition, filter: &old}) {
+	for id, err := range read(s.pages(ctx, query{partition: deletedPartition, filter: &old}), deletedProject) {
 		if err != nil {
 			return removed, err
 		}
-		for _, row := range rows {
-			var deleted deletedRow
-			if err := attributevalue.UnmarshalMap(row, &deleted); err != nil {
-				return removed, unavailable(err)
-			}
-			id, err := llmproxy.ParseProjectID(deleted.Project)
-			if err != nil {
-				return removed, unavailable(err)
-			}
-			n, err := s.sweepProject(ctx, id)
-			removed += n
-			if err != nil {
-				return removed, err
-			}
+		n, err := s.sweepProject(ctx, id)
+		removed += n
+		if err != nil {
+			return removed, err
 		}
 	}
 	return removed, nil
+}
+
+// deletedProject is the project that a row tells of as deleted.
+func deletedProject(row item) (llmproxy.ProjectID, error) {
+	var r deletedRow
+	if err := attributevalue.UnmarshalMap(row, &r); err != nil {
+		return llmproxy.ProjectID{}, err
+	}
+	return llmproxy.ParseProjectID(r.Project)
 }
 
 // sweepProject removes the rows of one deleted project, its gate row last: until then it refuses what is left. One that is cut short

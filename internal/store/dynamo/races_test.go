@@ -33,6 +33,7 @@ func TestCapAndHourStayExactWhileTheSecretRotates(t *testing.T) {
 		var early atomic.Int64 // the next secret, before it was one
 		var wg sync.WaitGroup
 		start := make(chan struct{})
+		begin := sync.OnceFunc(func() { close(start) })
 		for i := range 300 {
 			wg.Go(func() {
 				<-start
@@ -44,8 +45,9 @@ func TestCapAndHourStayExactWhileTheSecretRotates(t *testing.T) {
 			})
 		}
 		wg.Go(func() {
-			<-start
+			defer begin() // also where it fails
 			_, err := manager.UpdateTokens(context.Background(), []llmproxy.TokenID{id}, func(g *llmproxy.Gate) (llmproxy.AuditEntry, error) {
+				begin() // between reading and writing
 				g.PreviousHash, g.PreviousUntil, g.Hash = g.Hash, storetest.Noon.Add(time.Hour), fresh
 				return storetest.Entry("token.rotate", storetest.Noon), nil
 			})
@@ -53,7 +55,6 @@ func TestCapAndHourStayExactWhileTheSecretRotates(t *testing.T) {
 				t.Error(err)
 			}
 		})
-		close(start)
 		wg.Wait()
 		require.Equal(t, int64(50), h.admitted.Load(), "round %d: refused %d, too early %d", round, h.refused.Load(), early.Load())
 		require.Equal(t, int64(300), h.admitted.Load()+h.refused.Load()+early.Load())

@@ -127,24 +127,39 @@ func (s *Store) queryInput(q query) (*dynamodb.QueryInput, error) {
 	return input, err
 }
 
-// found collects what a page of a listing shows: rows that the filter lets through, until there is one more than the page has.
-type found[T any] struct {
-	limit int
-	rows  []T
-}
-
-// add takes a row and reports whether further ones are wanted.
-func (f *found[T]) add(row T) bool {
-	f.rows = append(f.rows, row)
-	return len(f.rows) <= f.limit
-}
-
-// cut is the page, and whether there are further rows.
-func (f *found[T]) cut() ([]T, bool) {
-	if len(f.rows) > f.limit {
-		return f.rows[:f.limit], true
+// read turns rows into what they hold. It ends after the first error.
+func read[T any](pages iter.Seq2[[]item, error], one func(item) (T, error)) iter.Seq2[T, error] {
+	return func(yield func(T, error) bool) {
+		var none T
+		for rows, err := range pages {
+			if err != nil {
+				yield(none, err)
+				return
+			}
+			for _, row := range rows {
+				t, err := one(row)
+				if !yield(t, unavailable(err)) || err != nil {
+					return
+				}
+			}
+		}
 	}
-	return f.rows, false
+}
+
+// page collects those that keep lets through, until there is one more than the page shows: it tells whether there are further ones.
+func page[T any](all iter.Seq2[T, error], keep func(*T) bool, p llmproxy.Page) (shown []T, more bool, err error) {
+	for one, err := range all {
+		switch {
+		case err != nil:
+			return nil, false, err
+		case !keep(&one):
+			continue
+		case len(shown) == pageLimit(p):
+			return shown, true, nil
+		}
+		shown = append(shown, one)
+	}
+	return shown, false, nil
 }
 
 // below is the sort key that a page goes on from.

@@ -11,6 +11,8 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sofatutor/llm-proxy/internal/manage"
@@ -71,7 +73,20 @@ func newTables(t testing.TB, change ...func(*dynamo.Config)) dynamo.Config {
 	s := dynamo.New(engine(t).Config(), cfg)
 	require.NoError(t, s.CreateTables(context.Background()))
 	require.NoError(t, s.Close())
+	keepForever(t, cfg)
 	return cfg
+}
+
+// keepForever switches the engine's own removal off: the clock of the tests stands still, and one day what they make is over.
+func keepForever(t testing.TB, cfg dynamo.Config) {
+	t.Helper()
+	client := dynamodb.NewFromConfig(engine(t).Config())
+	for _, name := range []string{cfg.Tokens, cfg.Control} {
+		_, err := client.UpdateTimeToLive(context.Background(), &dynamodb.UpdateTimeToLiveInput{
+			TableName: &name, TimeToLiveSpecification: &types.TimeToLiveSpecification{AttributeName: aws.String("ttl"), Enabled: aws.Bool(false)},
+		})
+		require.NoError(t, err)
+	}
 }
 
 // open opens a store as another process would.

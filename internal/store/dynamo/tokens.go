@@ -86,33 +86,37 @@ func (p *projectRead) judge(g *llmproxy.Gate) {
 }
 
 // Tokens lists tokens as they now are, newest first.
-func (s *Store) Tokens(ctx context.Context, f llmproxy.TokenFilter, page llmproxy.Page) ([]llmproxy.Token, bool, error) {
-	list := found[llmproxy.Token]{limit: pageLimit(page)}
-	q := query{partition: tokensPartition, below: below(page), filter: listingFilter(f), size: list.limit + 1}
+func (s *Store) Tokens(ctx context.Context, f llmproxy.TokenFilter, p llmproxy.Page) ([]llmproxy.Token, bool, error) {
+	q := query{partition: tokensPartition, below: below(p), filter: listingFilter(f)}
 	if !f.ProjectID.IsZero() {
 		q.partition = ownTokensPartition(f.ProjectID)
 	}
-	if f.Active != nil || f.ExpiringWithin > 0 {
-		q.size = 0
+	if f.Active == nil && f.ExpiringWithin == 0 {
+		q.size = pageLimit(p) + 1
 	}
-	for gates, err := range s.gates(ctx, q) {
-		if err != nil {
-			return nil, false, err
-		}
-		projects, err := s.projectsOf(ctx, gates)
-		if err != nil {
-			return nil, false, err
-		}
-		for _, g := range gates {
-			projects[g.ProjectID].judge(&g)
-			if passes(&g.Token, f) && !list.add(g.Token) {
-				tokens, more := list.cut()
-				return tokens, more, nil
+	return page(s.listed(ctx, q), func(t *llmproxy.Token) bool { return passes(t, f) }, p)
+}
+
+// listed reads the tokens that a partition lists, as they now are. It ends after the first error.
+func (s *Store) listed(ctx context.Context, q query) iter.Seq2[llmproxy.Token, error] {
+	return func(yield func(llmproxy.Token, error) bool) {
+		for gates, err := range s.gates(ctx, q) {
+			var projects map[llmproxy.ProjectID]*projectRead
+			if err == nil {
+				projects, err = s.projectsOf(ctx, gates)
+			}
+			if err != nil {
+				yield(llmproxy.Token{}, err)
+				return
+			}
+			for _, g := range gates {
+				projects[g.ProjectID].judge(&g)
+				if !yield(g.Token, nil) {
+					return
+				}
 			}
 		}
 	}
-	tokens, more := list.cut()
-	return tokens, more, nil
 }
 
 // listingFilter spares reading tokens whose expiry says enough; nil spares none.
