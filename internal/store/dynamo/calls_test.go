@@ -44,7 +44,7 @@ type recorder struct {
 
 func (r *recorder) record(cfg *aws.Config) {
 	intercept(func(input any, call func() (any, error)) (any, error) {
-		said := strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%T", input), "*dynamodb."), "Input")
+		said := operation(input)
 		switch input := input.(type) {
 		case *dynamodb.UpdateItemInput:
 			said += fmt.Sprint(" ", *input.TableName, " ", textOf(input.Key["pk"]))
@@ -59,6 +59,11 @@ func (r *recorder) record(cfg *aws.Config) {
 		r.mu.Unlock()
 		return call()
 	})(cfg)
+}
+
+// operation is the name of the call that an input belongs to.
+func operation(input any) string {
+	return strings.TrimSuffix(strings.TrimPrefix(fmt.Sprintf("%T", input), "*dynamodb."), "Input")
 }
 
 // taken returns what was recorded and begins anew.

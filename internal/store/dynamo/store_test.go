@@ -123,30 +123,3 @@ func TestStore(t *testing.T) {
 		Rounds: rounds(),
 	})
 }
-
-func BenchmarkSpend(b *testing.B) {
-	s := open(b, newTables(b))
-	p := storetest.AddProject(b, s)
-	id, hash := storetest.AddToken(b, s, p.ID)
-	b.ReportAllocs()
-	for b.Loop() {
-		if _, _, err := s.Spend(context.Background(), id, hash, storetest.Noon); err != nil {
-			b.Fatal(err)
-		}
-	}
-}
-
-func BenchmarkSpendParallel(b *testing.B) {
-	s := open(b, newTables(b, patient))
-	p := storetest.AddProject(b, s)
-	id, hash := storetest.AddToken(b, s, p.ID)
-	b.ReportAllocs()
-	b.SetParallelism(16)
-	b.RunParallel(func(pb *testing.PB) {
-		for pb.Next() {
-			if _, _, err := s.Spend(context.Background(), id, hash, storetest.Noon); err != nil {
-				b.Error(err)
-			}
-		}
-	})
-}

@@ -26,6 +26,20 @@ var (
 	ControlTable = Table{PartitionKey: "pk", SortKey: "sk", TTL: "ttl"}
 )
 
+// Actions are what a role has to be allowed on each table.
+type Actions struct{ Tokens, Control []string }
+
+// What the roles need, and nothing else: of the parts of a transaction each counts as an action of its own.
+var (
+	// SpendActions are those of Spend and Ping: the proxy's.
+	SpendActions = Actions{Tokens: []string{"UpdateItem"}, Control: []string{"GetItem"}}
+	// ManageActions are those of everything else but CreateTables.
+	ManageActions = Actions{
+		Tokens:  []string{"BatchGetItem", "BatchWriteItem", "GetItem", "PutItem", "UpdateItem"},
+		Control: []string{"BatchGetItem", "BatchWriteItem", "ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query"},
+	}
+)
+
 // tablePatience is how long a new table may take to be ready.
 const tablePatience = time.Minute
 
