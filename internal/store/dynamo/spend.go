@@ -85,7 +85,7 @@ func (s *Store) count(ctx context.Context, id llmproxy.TokenID, hash llmproxy.To
 		return llmproxy.Gate{}, nil, err
 	}
 	if old := windowsBefore(output.Attributes, hour-1); len(old) > 0 {
-		s.clean(id, old)
+		s.clean(ctx, id, old)
 	}
 	g, err = gateOf(output.Attributes, hour)
 	return g, nil, err
@@ -131,7 +131,7 @@ const cleanBudget = 2 * time.Second
 
 // clean removes windows that a token left behind while nobody used it, beside the request. One that is lost does no harm: the next
 // spend sees them again.
-func (s *Store) clean(id llmproxy.TokenID, windows []string) {
+func (s *Store) clean(ctx context.Context, id llmproxy.TokenID, windows []string) {
 	select {
 	case s.cleaning <- struct{}{}:
 	default:
@@ -139,7 +139,7 @@ func (s *Store) clean(id llmproxy.TokenID, windows []string) {
 	}
 	s.background.Go(func() {
 		defer func() { <-s.cleaning }()
-		ctx, cancel := context.WithTimeout(context.Background(), cleanBudget)
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), cleanBudget)
 		defer cancel()
 		names := map[string]string{}
 		for i, window := range windows {

@@ -103,8 +103,8 @@ func start(ctx context.Context, jars string) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
-	//nolint:gosec // the engine we fetched, on a port we chose
-	cmd := exec.Command("bash", "-c", keeper, "dynamodb-local",
+	//nolint:gosec // the engine we fetched, on a port we chose; it lives until Close
+	cmd := exec.CommandContext(context.WithoutCancel(ctx), "bash", "-c", keeper, "dynamodb-local",
 		"java", "-Xmx256m", "-XX:TieredStopAtLevel=1", "-Djava.library.path="+jars, "-cp", filepath.Join(jars, "*"),
 		"com.amazonaws.services.dynamodbv2.local.main.ServerRunner", "-inMemory", "-sharedDb", "-disableTelemetry", "-port", strconv.Itoa(port))
 	s := &Server{URL: "http://127.0.0.1:" + strconv.Itoa(port), ended: make(chan struct{}), said: &tail{}}
