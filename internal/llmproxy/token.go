@@ -63,10 +63,17 @@ func (g *Gate) Refusal(hash TokenHash, now time.Time) error {
 		return ErrExpired
 	case g.MaxRequests > 0 && g.RequestCount >= g.MaxRequests:
 		return ErrExhausted
-	case g.RequestsPerHour > 0 && g.WindowHour == HourOf(now) && g.WindowCount >= g.RequestsPerHour:
-		return &RateLimitError{RetryAfter: UntilNextHour(now)}
+	case g.RequestsPerHour > 0 && g.inWindow(now) && g.WindowCount >= g.RequestsPerHour:
+		return &RateLimitError{RetryAfter: time.Unix((g.WindowHour+1)*3600, 0).Sub(now)}
 	}
 	return nil
+}
+
+// inWindow reports whether a spend at now counts in the window: in its own hour, or late, where the next one has begun already. A window
+// further ahead is what a wrong clock left behind.
+func (g *Gate) inWindow(now time.Time) bool {
+	hour := HourOf(now)
+	return g.WindowHour == hour || g.WindowHour == hour+1
 }
 
 // Refusal says why the project refuses a token minted at this epoch: [ErrRevoked] where it was deleted or has revoked all its
@@ -83,11 +90,6 @@ func (p *Project) Refusal(tokenEpoch int64) error {
 
 // HourOf is the UTC clock hour of a moment, counted from the Unix epoch: the window that RequestsPerHour limits.
 func HourOf(now time.Time) int64 { return now.Unix() / 3600 }
-
-// UntilNextHour is the time from now to the next window, over 0.
-func UntilNextHour(now time.Time) time.Duration {
-	return time.Unix((HourOf(now)+1)*3600, 0).Sub(now)
-}
 
 // NewTokenSecret makes a secret for the token: prefix, then base64url of its id (16 bytes), random bytes (16) and the CRC-32 (IEEE,
 // big-endian) of prefix, id and random.

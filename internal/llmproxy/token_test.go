@@ -127,6 +127,7 @@ func TestGateRefusesInOrder(t *testing.T) {
 		{"beyond a lowered cap", func(g *llmproxy.Gate) { g.RequestCount = 9 }, hash, llmproxy.ErrExhausted},
 		{"no cap", func(g *llmproxy.Gate) { g.MaxRequests, g.RequestCount = 0, 1<<40 }, hash, nil},
 		{"window of an hour before", func(g *llmproxy.Gate) { g.WindowHour--; g.WindowCount = 3 }, hash, nil},
+		{"window that a wrong clock left", func(g *llmproxy.Gate) { g.WindowHour += 2; g.WindowCount = 3 }, hash, nil},
 		{"no hourly limit", func(g *llmproxy.Gate) { g.RequestsPerHour, g.WindowCount = 0, 1<<40 }, hash, nil},
 	}
 	for _, c := range cases {
@@ -141,6 +142,9 @@ func TestGateRefusesInOrder(t *testing.T) {
 	require.ErrorAs(t, full.Refusal(hash, noon.Add(59*time.Minute+59*time.Second)), &limit)
 	require.Equal(t, time.Second, limit.RetryAfter)
 	require.Equal(t, "hourly limit reached, next window in 1s", limit.Error())
+	full.WindowHour++
+	require.ErrorAs(t, full.Refusal(hash, noon.Add(59*time.Minute+59*time.Second)), &limit, "it is late: the next window has begun, and is full")
+	require.Equal(t, time.Hour+time.Second, limit.RetryAfter)
 }
 
 func TestProjectRefusesItsTokens(t *testing.T) {

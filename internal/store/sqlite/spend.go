@@ -17,13 +17,15 @@ import (
 const spendBudget = 800 * time.Millisecond
 
 // spendSQL checks and counts in one step. What it returns in other databases by RETURNING is read by gateSQL in the same transaction:
-// SQLite builds a table in memory for each RETURNING, which costs more than the second statement.
+// SQLite builds a table in memory for each RETURNING, which costs more than the second statement. A spend that is late counts in the
+// window that has begun since: there is one window, and to go back would empty it.
 const spendSQL = `UPDATE tokens SET
   request_count = request_count + 1, last_used_at = :now,
-  window_count = CASE WHEN window_hour = :hour THEN window_count + 1 ELSE 1 END, window_hour = :hour
+  window_count = CASE WHEN window_hour IN (:hour, :hour + 1) THEN window_count + 1 ELSE 1 END,
+  window_hour = CASE WHEN window_hour = :hour + 1 THEN window_hour ELSE :hour END
 WHERE id = :id AND (hash = :hash OR (previous_hash = :hash AND previous_until > :now)) AND active = 1 AND expires_at > :now
   AND (max_requests = 0 OR request_count < max_requests)
-  AND (requests_per_hour = 0 OR window_hour <> :hour OR window_count < requests_per_hour)
+  AND (requests_per_hour = 0 OR window_hour NOT IN (:hour, :hour + 1) OR window_count < requests_per_hour)
   AND EXISTS (SELECT 1 FROM projects p WHERE p.id = tokens.project_id AND p.active = 1 AND p.deleted_at = 0 AND p.epoch <= tokens.epoch)`
 
 // Parameters of spendSQL, in the order of their first appearance.

@@ -54,12 +54,14 @@ func Run(t *testing.T, engine Engine) {
 		"a refused spend says why and counts nothing":           testRefusals,
 		"a cap is exact under parallel spends":                  testExactCap,
 		"an hourly limit is exact and begins anew each hour":    testHourly,
+		"a late spend empties no window":                        testLate,
 		"a change holds for the next spend":                     testChanges,
 		"a rotation keeps id and counter":                       testRotation,
 		"a bulk revoke ends what was minted before":             testBulkRevoke,
 		"a deleted project's tokens are revoked":                testDeletion,
 		"updates never touch counters":                          testUpdatesAndSpends,
 		"a batch is all or none":                                testBatch,
+		"ninety tokens are one batch, each with its entry":      testLargeBatch,
 		"audit stands with the change or not at all":            testAudit,
 		"concurrent changes all count":                          testConcurrentUpdates,
 		"projects are listed by page and filter":                testProjectList,
@@ -259,6 +261,35 @@ func testHourly(t *testing.T, engine Engine) {
 	require.Equal(t, int64(20*engine.Rounds), token.RequestCount)
 }
 
+// testLate: at the full hour requests overtake each other, and clocks differ. However they mix, two hours admit no more than two hours'
+// worth.
+func testLate(t *testing.T, engine Engine) {
+	s := engine.Open(t)
+	p := AddProject(t, s)
+	id, hash := AddToken(t, s, p.ID, func(g *llmproxy.Gate) { g.RequestsPerHour = 3 })
+	next := Noon.Add(30 * time.Minute)
+	late := next.Add(-time.Millisecond)
+	admitted := 0
+	for range 10 {
+		for _, at := range []time.Time{late, next} {
+			err := spend(s, id, hash, at)
+			var full *llmproxy.RateLimitError
+			if errors.As(err, &full) {
+				require.Positive(t, full.RetryAfter)
+				continue
+			}
+			require.NoError(t, err)
+			admitted++
+		}
+	}
+	require.LessOrEqual(t, admitted, 6)
+	require.GreaterOrEqual(t, admitted, 3)
+	token, err := s.Token(context.Background(), id)
+	require.NoError(t, err)
+	require.Equal(t, int64(admitted), token.RequestCount)
+	require.NoError(t, spend(s, id, hash, next.Add(time.Hour)), "the hour after begins anew")
+}
+
 func testChanges(t *testing.T, engine Engine) {
 	s := engine.Open(t)
 	other := engine.Again(t, s)
@@ -442,6 +473,41 @@ func testBatch(t *testing.T, engine Engine) {
 	require.Len(t, tokens, 2)
 	require.ErrorIs(t, spend(s, first, firstHash, Noon), llmproxy.ErrRevoked)
 	require.ErrorIs(t, spend(s, second, secondHash, Noon), llmproxy.ErrRevoked)
+}
+
+func testLargeBatch(t *testing.T, engine Engine) {
+	s := engine.Open(t)
+	ctx := context.Background()
+	p := AddProject(t, s)
+	ids := make([]llmproxy.TokenID, 90)
+	hashes := make([]llmproxy.TokenHash, len(ids))
+	for i := range ids {
+		ids[i], hashes[i] = AddToken(t, s, p.ID)
+	}
+	tokens, err := s.UpdateTokens(ctx, ids, func(g *llmproxy.Gate) (llmproxy.AuditEntry, error) {
+		g.Active, g.RevokedAt = false, Noon
+		e := Entry("token.revoke", Noon)
+		e.TokenID = g.ID
+		return e, nil
+	})
+	require.NoError(t, err)
+	for i, id := range ids {
+		require.Equal(t, id, tokens[i].ID, "in the order that was asked for")
+		require.ErrorIs(t, spend(s, id, hashes[i], Noon), llmproxy.ErrRevoked)
+	}
+	told := map[llmproxy.TokenID]bool{}
+	page := llmproxy.Page{Limit: 40}
+	for more := true; more; {
+		var entries []llmproxy.AuditEntry
+		entries, more, err = s.Audit(ctx, llmproxy.AuditFilter{Action: "token.revoke"}, page)
+		require.NoError(t, err)
+		for _, e := range entries {
+			require.False(t, told[e.TokenID], "none is told twice")
+			told[e.TokenID] = true
+			page.After = e.ID.UUID
+		}
+	}
+	require.Len(t, told, len(ids))
 }
 
 func testAudit(t *testing.T, engine Engine) {
