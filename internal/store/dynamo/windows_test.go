@@ -4,9 +4,11 @@ import (
 	"context"
 	"sort"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
@@ -78,4 +80,59 @@ func TestOldWindowsAreRemoved(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, int64(5), token.RequestCount)
 	require.NoError(t, s.Close())
+}
+
+// TestACleanUpMakesNoRowAnew: the row may have gone between the spend and its clean-up.
+func TestACleanUpMakesNoRowAnew(t *testing.T) {
+	cfg := newTables(t, patient)
+	setup := open(t, cfg)
+	p := storetest.AddProject(t, setup)
+	id, hash := storetest.AddToken(t, setup, p.ID)
+	require.NoError(t, spend(setup, id, hash))
+	client := dynamodb.NewFromConfig(engine(t).Config())
+	awsConfig := engine(t).Config()
+	intercept(func(input any, call func() (any, error)) (any, error) {
+		if update, ok := input.(*dynamodb.UpdateItemInput); ok && strings.HasPrefix(*update.UpdateExpression, "REMOVE") {
+			_, err := client.DeleteItem(context.Background(), &dynamodb.DeleteItemInput{TableName: update.TableName, Key: update.Key})
+			if err != nil {
+				return nil, err
+			}
+		}
+		return call()
+	})(&awsConfig)
+	s := dynamo.New(awsConfig, cfg)
+	_, _, err := s.Spend(context.Background(), id, hash, storetest.Noon.Add(100*time.Hour))
+	require.NoError(t, err)
+	require.NoError(t, s.Close())
+	require.Empty(t, rowOf(t, cfg, id))
+}
+
+// TestCleanUpsAreBounded: while the engine holds them up, further ones are left to later spends, and no spend waits.
+func TestCleanUpsAreBounded(t *testing.T) {
+	cfg := newTables(t, patient)
+	setup := open(t, cfg)
+	p := storetest.AddProject(t, setup)
+	hold := make(chan struct{})
+	var begun atomic.Int64
+	awsConfig := engine(t).Config()
+	intercept(func(input any, call func() (any, error)) (any, error) {
+		if update, ok := input.(*dynamodb.UpdateItemInput); ok && strings.HasPrefix(*update.UpdateExpression, "REMOVE") {
+			begun.Add(1)
+			<-hold
+		}
+		return call()
+	})(&awsConfig)
+	s := dynamo.New(awsConfig, cfg)
+	var last llmproxy.TokenID
+	for range 10 {
+		id, hash := storetest.AddToken(t, setup, p.ID)
+		last = id
+		require.NoError(t, spend(setup, id, hash))
+		_, _, err := s.Spend(context.Background(), id, hash, storetest.Noon.Add(100*time.Hour))
+		require.NoError(t, err)
+	}
+	close(hold)
+	require.NoError(t, s.Close())
+	require.Equal(t, int64(4), begun.Load())
+	require.Equal(t, []int{0, 100}, windowsOf(t, cfg, last), "left for the next spend")
 }
