@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"net/http"
-	"net/textproto"
 	"net/url"
 	"strings"
 
@@ -18,13 +17,13 @@ import (
 // Event is an HTTP request as Lambda is given it: payload version 2.0, of a function URL or of an API Gateway HTTP API. Fields that
 // no request is made of are left out.
 type Event struct {
-	RawPath         string            `json:"rawPath"`
-	RawQueryString  string            `json:"rawQueryString"`
-	Cookies         []string          `json:"cookies"`
-	Headers         map[string]string `json:"headers"`
-	RequestContext  eventContext      `json:"requestContext"`
-	Body            string            `json:"body"`
-	IsBase64Encoded bool              `json:"isBase64Encoded"`
+	RawPath         string       `json:"rawPath"`
+	RawQueryString  string       `json:"rawQueryString"`
+	Cookies         []string     `json:"cookies"`
+	Headers         Headers      `json:"headers"`
+	RequestContext  eventContext `json:"requestContext"`
+	Body            string       `json:"body"`
+	IsBase64Encoded bool         `json:"isBase64Encoded"`
 }
 
 type eventContext struct {
@@ -73,7 +72,7 @@ func (e *Event) request(ctx context.Context) (*http.Request, error) {
 
 // host is what the caller asked for, as the platform saw it. Nothing else in an event changes it.
 func (e *Event) host() string {
-	if host := e.Headers["host"]; httpguts.ValidHostHeader(host) && host != "" {
+	if host := e.Headers.host; httpguts.ValidHostHeader(host) && host != "" {
 		return host
 	}
 	return e.RequestContext.DomainName
@@ -107,26 +106,14 @@ func (e *Event) target() (*url.URL, string, error) {
 	return u, raw, nil
 }
 
-// header has the header lines, each in canonical form. Several lines of one name come joined and stay so. The length and the framing
-// of the body are told by the event alone.
+// header has the header lines, with the cookies that the event tells apart from them.
 func (e *Event) header() (http.Header, error) {
-	h := make(http.Header, len(e.Headers)+1)
-	values := make([]string, len(e.Headers)+1)
-	for name, value := range e.Headers {
-		if !httpguts.ValidHeaderFieldName(name) || !httpguts.ValidHeaderFieldValue(value) {
-			return nil, fmt.Errorf("%w: header %q", errMalformed, name)
-		}
-		canonical := textproto.CanonicalMIMEHeaderKey(name)
-		switch canonical {
-		case "Host", "Content-Length", "Transfer-Encoding":
-			continue
-		}
-		if before := h[canonical]; before != nil { // names that differ in case alone: not from the platform
-			h[canonical] = append(before, value)
-			continue
-		}
-		values[0] = value
-		h[canonical], values = values[:1:1], values[1:]
+	if e.Headers.malformed {
+		return nil, fmt.Errorf("%w: a header", errMalformed)
+	}
+	h := e.Headers.lines
+	if h == nil {
+		h = http.Header{}
 	}
 	if len(e.Cookies) > 0 {
 		cookie := strings.Join(e.Cookies, "; ")

@@ -11,11 +11,14 @@ import (
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 )
 
-// leftOut are headers of an answer that are not for the caller: those of one connection, and the length, which the platform
+// leftOut reports whether a header of an answer is not for the caller: those of one connection, and the length, which the platform
 // would hand on under another name (x-amzn-remapped-content-length) beside a framing of its own.
-var leftOut = map[string]bool{
-	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Te": true, "Trailer": true, "Transfer-Encoding": true,
-	"Upgrade": true, "Content-Length": true,
+func leftOut(name string) bool {
+	switch name {
+	case "Connection", "Keep-Alive", "Proxy-Connection", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Content-Length":
+		return true
+	}
+	return false
 }
 
 // appendHead adds the members statusCode, headers and cookies of an answer's JSON, without braces. Lines of one name are joined
@@ -26,7 +29,7 @@ func appendHead(dst []byte, status int, h http.Header) []byte {
 	named := connectionNames(h["Connection"])
 	opened := false
 	for name, lines := range h {
-		if len(lines) == 0 || name == "Set-Cookie" || leftOut[name] || named[name] || !httpguts.ValidHeaderFieldName(name) {
+		if len(lines) == 0 || name == "Set-Cookie" || leftOut(name) || named != nil && named[name] || !httpguts.ValidHeaderFieldName(name) {
 			continue // http.TrailerPrefix has a colon, so trailers go here too
 		}
 		if opened {

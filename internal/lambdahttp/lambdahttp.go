@@ -53,18 +53,17 @@ func requestContext(ctx context.Context) (context.Context, context.CancelFunc) {
 	return context.WithDeadline(ctx, deadline.Add(-min(margin, time.Until(deadline)/2)))
 }
 
-// serve lets h answer, and reports what it panicked with.
-func serve(ctx context.Context, e *Event, h http.Handler, w http.ResponseWriter) (failure any) {
+// serve lets h answer, and reports what it panicked with. An event that err tells to be malformed is answered here.
+func serve(r *http.Request, err error, h http.Handler, w http.ResponseWriter) (failure any) {
 	failure = http.ErrAbortHandler // until h returns; a handler may also end by runtime.Goexit
 	defer func() {
 		if p := recover(); p != nil {
 			failure = p
 			if p != http.ErrAbortHandler { //nolint:errorlint // net/http compares it so too
-				log.Printf("lambdahttp: panic serving %s %s: %v\n%s", e.RequestContext.HTTP.Method, e.RawPath, p, debug.Stack())
+				log.Printf("lambdahttp: panic serving %s %s: %v\n%s", r.Method, r.URL.Path, p, debug.Stack())
 			}
 		}
 	}()
-	r, err := e.request(ctx)
 	if err != nil {
 		http.Error(w, "400 Bad Request", http.StatusBadRequest)
 		return nil

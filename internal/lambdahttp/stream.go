@@ -52,10 +52,11 @@ func serveStream(ctx context.Context, e *Event, h http.Handler, after func(conte
 	s.forRead.L, s.forWrite.L = &s.mu, &s.mu
 	s.pending = pendings.Get().(*pending)
 	s.limit, s.cancel = requestContext(ctx)
+	r, err := e.request(s.limit) // not on the new goroutine: its stack is small yet
 	go func() {
 		failure := any(http.ErrAbortHandler)
 		defer func() { s.end(failure) }() // also where the handler ends its goroutine
-		failure = serve(s.limit, e, h, s)
+		failure = serve(r, err, h, s)
 	}()
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -88,7 +89,9 @@ func (s *stream) writeHead(status int) {
 
 // release lets the runtime have what is pending.
 func (s *stream) release() {
-	s.ready = true
+	if len(s.pending.in) > 0 { // it may have been taken along with earlier bytes
+		s.ready = true
+	}
 	s.forRead.Signal()
 }
 
@@ -286,7 +289,5 @@ func (s *stream) Close() error {
 // ContentType tells Lambda that head and body come in one stream.
 func (s *stream) ContentType() string { return "application/vnd.awslambda.http-integration-response" }
 
-// MarshalJSON fails, so that the runtime reads the answer instead.
-func (s *stream) MarshalJSON() ([]byte, error) { return nil, errNotJSON }
-
-var errNotJSON = errors.New("an answer is read, not encoded")
+// MarshalJSON says that there is nothing to encode: the runtime then reads the answer.
+func (s *stream) MarshalJSON() ([]byte, error) { return []byte("{}"), nil }
