@@ -241,7 +241,7 @@ func TestABrokenAnswerLooksBroken(t *testing.T) {
 	}{
 		"aborted":              {end: func(http.ResponseWriter) { panic(http.ErrAbortHandler) }},
 		"a panic":              {end: func(http.ResponseWriter) { panic("fake") }},
-		"a nil panic":          {end: func(http.ResponseWriter) { var m map[string]int; m["x"] = 1 }},
+		"a runtime error":      {end: func(w http.ResponseWriter) { _ = make([]int, len(w.Header())-9) }},
 		"the goroutine's end":  {end: func(http.ResponseWriter) { runtime.Goexit() }},
 		"less than promised":   {end: func(http.ResponseWriter) {}, length: "100"},
 		"aborted after length": {end: func(http.ResponseWriter) { panic(http.ErrAbortHandler) }, length: "100"},

@@ -51,8 +51,9 @@ func serveStream(ctx context.Context, e *Event, h http.Handler, after func(conte
 	s := &stream{header: make(http.Header), isHead: e.RequestContext.HTTP.Method == http.MethodHead, ctx: ctx, after: after, length: -1}
 	s.forRead.L, s.forWrite.L = &s.mu, &s.mu
 	s.pending = pendings.Get().(*pending)
-	s.limit, s.cancel = requestContext(ctx)
-	r, err := e.request(s.limit) // not on the new goroutine: its stack is small yet
+	limit, cancel := requestContext(ctx)
+	s.limit, s.cancel = limit, cancel
+	r, err := e.request(limit) // not on the new goroutine: its stack is small yet
 	go func() {
 		failure := any(http.ErrAbortHandler)
 		defer func() { s.end(failure) }() // also where the handler ends its goroutine
