@@ -1,0 +1,243 @@
+package lambdahost
+
+import (
+	"bytes"
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"io"
+	"mime"
+	"net"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+	"unicode/utf8"
+)
+
+// door is one of the two ways a request comes to a function.
+type door struct {
+	host    *Host
+	domain  string
+	api     bool // API Gateway: the path is decoded, the answer is sent as a whole
+	failure int  // the status of an invocation that failed before it answered
+}
+
+// FunctionURL serves the function as its URL does with the invoke mode RESPONSE_STREAM.
+func (h *Host) FunctionURL() http.Handler {
+	return &door{host: h, domain: "lambdahostlambdahostlambdahost00.lambda-url." + h.cfg.Region + ".on.aws", failure: http.StatusBadGateway}
+}
+
+// API serves the function as an API Gateway HTTP API does, in the payload's version 2.0.
+func (h *Host) API() http.Handler {
+	return &door{host: h, domain: "lambdahost.execute-api." + h.cfg.Region + ".amazonaws.com", api: true, failure: http.StatusInternalServerError}
+}
+
+// ServeHTTP implements [http.Handler].
+func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if !strings.HasPrefix(r.URL.EscapedPath(), "/") {
+		d.fail(w, http.StatusBadRequest)
+		return
+	}
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPayload))
+	var tooLarge *http.MaxBytesError
+	if errors.As(err, &tooLarge) {
+		d.fail(w, http.StatusRequestEntityTooLarge)
+		return
+	} else if err != nil {
+		d.fail(w, http.StatusBadRequest)
+		return
+	}
+	inv := newInvocation(d.host, nil, d.api)
+	inv.payload = d.event(r, body, inv)
+	w.Header().Set("X-Amzn-Requestid", inv.id)
+	w.Header().Set("X-Amzn-Trace-Id", inv.trace)
+	if err := d.host.begin(r.Context(), inv); err != nil {
+		d.fail(w, d.statusOf(err))
+		return
+	}
+	answer, err := inv.answer()
+	if err != nil {
+		d.fail(w, d.statusOf(err))
+		return
+	}
+	if d.api {
+		d.sendWhole(w, answer)
+	} else {
+		d.sendStream(w, answer)
+	}
+}
+
+// statusOf is the status of a request that the function did not answer.
+func (d *door) statusOf(err error) int {
+	switch {
+	case errors.Is(err, ErrThrottled):
+		return http.StatusTooManyRequests
+	case errors.Is(err, ErrPayloadTooLarge):
+		return http.StatusRequestEntityTooLarge
+	case errors.Is(err, ErrClosed):
+		return http.StatusServiceUnavailable
+	}
+	d.host.log.printf("a request was not answered: %v", err)
+	return d.failure
+}
+
+// fail answers in the platform's words.
+func (d *door) fail(w http.ResponseWriter, status int) {
+	if status == http.StatusBadGateway {
+		http.Error(w, "Internal Server Error", status)
+		return
+	}
+	writeJSON(w, status, map[string]string{"message": http.StatusText(status)})
+}
+
+// eventV2 is a request as a function gets it.
+type eventV2 struct {
+	Version         string            `json:"version"`
+	RouteKey        string            `json:"routeKey"`
+	RawPath         string            `json:"rawPath"`
+	RawQueryString  string            `json:"rawQueryString"`
+	Cookies         []string          `json:"cookies,omitempty"`
+	Headers         map[string]string `json:"headers"`
+	Query           map[string]string `json:"queryStringParameters,omitempty"`
+	RequestContext  contextV2         `json:"requestContext"`
+	Body            string            `json:"body,omitempty"`
+	IsBase64Encoded bool              `json:"isBase64Encoded"`
+}
+
+type contextV2 struct {
+	AccountID    string `json:"accountId"`
+	APIID        string `json:"apiId"`
+	DomainName   string `json:"domainName"`
+	DomainPrefix string `json:"domainPrefix"`
+	HTTP         httpV2 `json:"http"`
+	RequestID    string `json:"requestId"`
+	RouteKey     string `json:"routeKey"`
+	Stage        string `json:"stage"`
+	Time         string `json:"time"`
+	TimeEpoch    int64  `json:"timeEpoch"`
+}
+
+type httpV2 struct {
+	Method    string `json:"method"`
+	Path      string `json:"path"`
+	Protocol  string `json:"protocol"`
+	SourceIP  string `json:"sourceIp"`
+	UserAgent string `json:"userAgent"`
+}
+
+// event makes the function's event of a request.
+func (d *door) event(r *http.Request, body []byte, inv *invocation) []byte {
+	now := time.Now().UTC()
+	peer, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		peer = r.RemoteAddr
+	}
+	path, query := rawTarget(r)
+	if d.api {
+		if decoded, err := url.PathUnescape(path); err == nil {
+			path, _, _ = strings.Cut(decoded, "?")
+		}
+	}
+	prefix, _, _ := strings.Cut(d.domain, ".")
+	e := eventV2{
+		Version: "2.0", RouteKey: "$default", RawPath: path, RawQueryString: query,
+		Headers: d.headers(r, peer, inv), Cookies: cookies(r.Header["Cookie"]), Query: parameters(query),
+		RequestContext: contextV2{
+			AccountID: "anonymous", APIID: prefix, DomainName: d.domain, DomainPrefix: prefix,
+			HTTP:      httpV2{Method: r.Method, Path: path, Protocol: "HTTP/1.1", SourceIP: peer, UserAgent: r.UserAgent()},
+			RequestID: inv.id, RouteKey: "$default", Stage: "$default",
+			Time: now.Format("02/Jan/2006:15:04:05 -0700"), TimeEpoch: now.UnixMilli(),
+		},
+	}
+	if len(body) > 0 {
+		if isText(r.Header) && utf8.Valid(body) {
+			e.Body = string(body)
+		} else {
+			e.Body, e.IsBase64Encoded = base64.StdEncoding.EncodeToString(body), true
+		}
+	}
+	var encoded bytes.Buffer
+	encoder := json.NewEncoder(&encoded)
+	encoder.SetEscapeHTML(false)
+	_ = encoder.Encode(&e) // strings and numbers: it cannot fail
+	return bytes.TrimSuffix(encoded.Bytes(), []byte("\n"))
+}
+
+// rawTarget is the path and the query as they came.
+func rawTarget(r *http.Request) (path, query string) {
+	path, query, _ = strings.Cut(r.RequestURI, "?")
+	if !strings.HasPrefix(path, "/") { // absolute-form
+		path = r.URL.EscapedPath()
+	}
+	return path, query
+}
+
+// hopByHop are the headers that end at the platform. Upgrade is passed on, so that a function can refuse it in its own words; whether
+// AWS does is not known.
+var hopByHop = map[string]bool{
+	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Proxy-Authenticate": true, "Proxy-Authorization": true, "Te": true,
+	"Trailer": true, "Transfer-Encoding": true, "Expect": true,
+}
+
+// headers are in lower case, lines of one name joined. Where the request came from is the platform's word.
+func (d *door) headers(r *http.Request, peer string, inv *invocation) map[string]string {
+	h := make(map[string]string, len(r.Header)+6)
+	for name, values := range r.Header {
+		if !hopByHop[name] {
+			h[strings.ToLower(name)] = strings.Join(values, ",")
+		}
+	}
+	if cookie := r.Header["Cookie"]; len(cookie) > 0 {
+		h["cookie"] = strings.Join(cookie, "; ")
+	}
+	if r.ContentLength > 0 {
+		h["content-length"] = r.Header.Get("Content-Length")
+	}
+	h["host"] = d.domain
+	h["x-forwarded-for"], h["x-forwarded-port"], h["x-forwarded-proto"] = peer, "443", "https"
+	h["x-amzn-trace-id"] = inv.trace
+	return h
+}
+
+// cookies are those of all Cookie lines, one by one.
+func cookies(lines []string) []string {
+	var all []string
+	for _, line := range lines {
+		for cookie := range strings.SplitSeq(line, ";") {
+			if cookie = strings.TrimSpace(cookie); cookie != "" {
+				all = append(all, cookie)
+			}
+		}
+	}
+	return all
+}
+
+// parameters are the query's, decoded, with those of one name joined.
+func parameters(query string) map[string]string {
+	values, _ := url.ParseQuery(query) // what can be read of it
+	if len(values) == 0 {
+		return nil
+	}
+	all := make(map[string]string, len(values))
+	for name, v := range values {
+		all[name] = strings.Join(v, ",")
+	}
+	return all
+}
+
+// isText reports whether a body of that kind goes into the event as it is.
+func isText(h http.Header) bool {
+	if h.Get("Content-Encoding") != "" {
+		return false
+	}
+	kind, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	if err != nil {
+		return false
+	}
+	switch {
+	case strings.HasPrefix(kind, "text/"), strings.HasSuffix(kind, "+json"), strings.HasSuffix(kind, "+xml"):
+		return true
+	}
+	return kind == "application/json" || kind == "application/javascript" || kind == "application/xml"
+}
