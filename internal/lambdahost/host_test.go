@@ -138,7 +138,7 @@ func TestABrokenAnswerIsCutAndOneWithoutAHeadIs502(t *testing.T) {
 	r.settle(t, 3)
 	before := r.Processes()
 	now := r.echo(t, "GET", r.url+"/echo", nil).PID
-	require.Equal(t, before, []int{now}, "a panic ends no process")
+	require.Contains(t, before, now, "a panic ends no process")
 
 	for _, mode := range []string{"exit", "init error"} {
 		broken := start(t, with("TOY", mode))

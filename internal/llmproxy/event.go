@@ -85,6 +85,9 @@ type Body struct {
 	Head []byte // its beginning
 	Tail []byte // its end, where the middle was left out or Head was full
 	Size int64  // its true size
+
+	// S3 is the key of an object that holds the whole record, where it is too large for the bus. Head and Tail are empty then.
+	S3 string
 }
 
 // Truncated reports whether a part of the body is missing.

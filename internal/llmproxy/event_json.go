@@ -91,8 +91,12 @@ func (m *Message) appendJSON(dst []byte, bodies bool) []byte {
 }
 
 // appendJSON writes {text | base64, head_bytes, tail?, truncated, size}. A cut through a character at the inner edge of head or tail
-// drops the torn bytes; tail is written as head is.
+// drops the torn bytes; tail is written as head is. A body that lies elsewhere is {s3, size}.
 func (b *Body) appendJSON(dst []byte) []byte {
+	if b.S3 != "" {
+		dst = AppendString(append(dst, `{"s3":`...), b.S3)
+		return append(appendInt(dst, `,"size":`, b.Size), '}')
+	}
 	head, tail := b.Head, b.Tail
 	if b.Truncated() {
 		head, tail = trimTornEnd(head), trimTornStart(tail)

@@ -208,3 +208,13 @@ func BenchmarkUnmarshalEvent(b *testing.B) {
 		}
 	}
 }
+
+func TestABodyThatLiesElsewhereIsNamed(t *testing.T) {
+	e := fullEvent()
+	e.Request.Body = &llmproxy.Body{S3: "events/2026/11/22/x.json", Size: 300_000}
+	line := string(e.AppendJSON(nil))
+	require.Contains(t, line, `"body":{"s3":"events/2026/11/22/x.json","size":300000}`)
+	var back llmproxy.Event
+	require.NoError(t, json.Unmarshal([]byte(line), &back))
+	require.Equal(t, e.Request.Body, back.Request.Body)
+}

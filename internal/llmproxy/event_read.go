@@ -100,7 +100,7 @@ func (m *Message) read(r *jsonReader, data []byte) {
 	})
 }
 
-// readBody reads {text | base64, head_bytes, tail?, truncated, size}. The tail is written as the head is.
+// readBody reads {text | base64, head_bytes, tail?, truncated, size}, or {s3, size}. The tail is written as the head is.
 func readBody(r *jsonReader, data []byte) *Body {
 	if isNull(data) {
 		return nil
@@ -120,6 +120,8 @@ func readBody(r *jsonReader, data []byte) *Body {
 			tail = value
 		case "size":
 			b.Size = r.integer(value)
+		case "s3":
+			b.S3 = r.text(value)
 		}
 	})
 	switch {
