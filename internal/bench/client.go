@@ -33,8 +33,7 @@ type Load struct {
 }
 
 func newLoad() *Load {
-	histogram := func() *hdrhistogram.Histogram { return hdrhistogram.New(1, int64(time.Minute/time.Microsecond), 3) }
-	return &Load{Latency: histogram(), FirstByte: histogram(), Delay: histogram()}
+	return &Load{Latency: newHistogram(), FirstByte: newHistogram(), Delay: newHistogram()}
 }
 
 func (l *Load) add(other *Load) {
@@ -62,10 +61,10 @@ func Saturate(ctx context.Context, t Target, w Workload, connections int, d time
 // Pace sends perSecond requests a second for a time, spread over connections. A latency counts from the moment a request was due, so
 // one that waited for the answer before it shows the wait too (no coordinated omission).
 func Pace(ctx context.Context, t Target, w Workload, connections int, perSecond float64, d time.Duration) *Load {
-	begin := time.Now()
-	every := time.Duration(float64(time.Second) / perSecond)
-	return run(connections, func(i int, c *client) {
-		for due := begin.Add(time.Duration(i) * every); due.Sub(begin) < d && ctx.Err() == nil; due = due.Add(every * time.Duration(connections)) {
+	s := schedule{time.Now(), perSecond}
+	return run(connections, func(connection int, c *client) {
+		for i := int64(connection); s.offset(i) < d && ctx.Err() == nil; i += int64(connections) {
+			due := s.due(i)
 			time.Sleep(time.Until(due))
 			c.do(due)
 		}
@@ -277,8 +276,4 @@ func (c *client) events(due time.Time, length int) error {
 	}
 	record(c.load.Latency, time.Since(due))
 	return nil
-}
-
-func record(h *hdrhistogram.Histogram, d time.Duration) {
-	_ = h.RecordValue(min(max(1, d.Microseconds()), h.HighestTrackableValue())) // within its range: it cannot fail
 }

@@ -12,7 +12,6 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
-	"runtime"
 	"time"
 )
 
@@ -74,9 +73,4 @@ func run(ctx context.Context, args []string) error {
 		return err
 	}
 	return os.WriteFile(s.out, append(data, '\n'), 0o644) //nolint:gosec // a document
-}
-
-// machine says where figures were measured.
-func machine() string {
-	return fmt.Sprintf("%s/%s, %d processors, %s", runtime.GOOS, runtime.GOARCH, runtime.NumCPU(), runtime.Version())
 }

@@ -76,7 +76,7 @@ func measure(ctx context.Context, s settings, work string) (*report, error) {
 	}
 	defer stopPeers(peers)
 
-	r := &report{Date: time.Now().UTC().Format(time.DateOnly), Machine: machine(), Rounds: s.rounds, Streams: s.streams}
+	r := &report{Date: time.Now().UTC().Format(time.DateOnly), Machine: bench.Machine(), Rounds: s.rounds, Streams: s.streams}
 	for _, p := range peers {
 		res := &result{Name: p.name, StartMS: float64(p.started.Microseconds()) / 1000}
 		if res.IdleMB, err = megabytes(p); err != nil {
