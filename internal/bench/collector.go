@@ -143,7 +143,7 @@ func (c *collector) result(now time.Time) *Result {
 	r := &Result{
 		Version: resultVersion, Machine: Machine(), Plan: c.plan.summary(),
 		Requests: c.requests, Succeeded: c.requests - c.failed, Failed: c.failed, Interrupted: c.interrupted, NotSent: c.notSent,
-		Bytes: c.bytes, Events: c.events, Statuses: maps.Clone(c.statuses),
+		Bytes: c.bytes, Events: c.events, Statuses: maps.Clone(c.statuses), Errors: []Failure{},
 		Latency: summarize(c.latency), FirstByte: summarize(c.firstByte), ChunkGap: summarize(c.gaps), Timeline: c.timeline.points(),
 	}
 	if c.plan.Rate > 0 {

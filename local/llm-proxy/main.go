@@ -34,6 +34,7 @@ func commands() []*cobra.Command {
 		newSetupCommand(),
 		newServerCommand(),
 		newOpenAICommand(),
+		newBenchmarkCommand(),
 	}
 }
 
