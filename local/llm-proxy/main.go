@@ -35,6 +35,7 @@ func commands() []*cobra.Command {
 		newServerCommand(),
 		newOpenAICommand(),
 		newBenchmarkCommand(),
+		newReleaseCommand(),
 	}
 }
 
