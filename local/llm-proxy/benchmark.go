@@ -58,7 +58,7 @@ Requests count against the token's limits, and a real provider bills them.`,
 llm-proxy benchmark --rate 50 --duration 1m --stream --html report.html
 llm-proxy benchmark --base-url https://llm.example.com --endpoint /v1/responses --token-file token.txt --body-file request.json --json`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return benchmark(cmd, &f) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return runBenchmark(cmd, &f) },
 	}
 	f.addFlags(cmd)
 	return cmd
@@ -83,7 +83,7 @@ func (f *benchmarkFlags) addFlags(cmd *cobra.Command) {
 	flags.StringVar(&f.html, "html", "", "file for the result as one page of HTML with plots")
 }
 
-func benchmark(cmd *cobra.Command, f *benchmarkFlags) error {
+func runBenchmark(cmd *cobra.Command, f *benchmarkFlags) error {
 	plan, err := f.plan(cmd)
 	if err != nil {
 		return err

@@ -124,7 +124,7 @@ func TestCtrlCEndsABenchmarkWithTheReportOfWhatRan(t *testing.T) {
 	term := startTerminal(t, chatEnv(provider), "benchmark", "--duration", "1h", "--concurrency", "2")
 	term.see("Ctrl-C ends the run")
 	provider.WaitFor(t, 5, func(r demo.Request) bool { return r.Ended })
-	term.send(ctrlC)
+	term.send(keyCtrlC)
 	term.see("under way when the run was ended")
 	require.Equal(t, exitOK, term.ends(), "what ran succeeded")
 }

@@ -44,7 +44,7 @@ stands for standard input.`,
 llm-proxy openai chat "What is a withering token?"
 git diff | llm-proxy openai chat "Review this change:" -
 llm-proxy openai chat --model gpt-4o --token-file token.txt < prompt.txt > answer.md`,
-		RunE: func(cmd *cobra.Command, args []string) error { return chat(cmd, &f, args) },
+		RunE: func(cmd *cobra.Command, args []string) error { return runChat(cmd, &f, args) },
 	}
 	f.addFlags(cmd)
 	flags := cmd.Flags()
@@ -55,7 +55,7 @@ llm-proxy openai chat --model gpt-4o --token-file token.txt < prompt.txt > answe
 	return cmd
 }
 
-func chat(cmd *cobra.Command, f *chatFlags, args []string) error {
+func runChat(cmd *cobra.Command, f *chatFlags, args []string) error {
 	interactive := len(args) == 0 && isTerminal(cmd.InOrStdin())
 	if interactive && !isTerminal(cmd.OutOrStdout()) {
 		return usageError("without a terminal to answer on, give the prompt as an argument or on standard input")

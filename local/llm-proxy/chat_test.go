@@ -104,11 +104,11 @@ func (term *wholeTerminal) ends() int {
 
 // Keys.
 const (
-	enter = "\r"
-	ctrlC = "\x03"
-	ctrlD = "\x04"
-	up    = "\x1b[A"
-	down  = "\x1b[B"
+	keyEnter = "\r"
+	keyCtrlC = "\x03"
+	keyCtrlD = "\x04"
+	keyUp    = "\x1b[A"
+	keyDown  = "\x1b[B"
 )
 
 func chatEnv(up *demo.Server) []string {
@@ -129,13 +129,13 @@ func TestAConversationRemembersWhatWasSaid(t *testing.T) {
 	provider := demo.Serve(t)
 	term := startTerminal(t, chatEnv(provider), "openai", "chat", "--system", "Be brief.")
 	term.see("Talking to gpt-4o-mini")
-	term.send("first question" + enter)
+	term.send("first question" + keyEnter)
 	term.see("“first question”")
 	term.see("tokens")
-	term.send("second question" + enter)
+	term.send("second question" + keyEnter)
 	term.see("“second question”")
 	term.seeTimes(2, "tokens")
-	term.send("/quit" + enter)
+	term.send("/quit" + keyEnter)
 	require.Equal(t, exitOK, term.ends())
 
 	requests := provider.Requests()
@@ -157,20 +157,20 @@ func TestCtrlCStopsTheAnswerAndASecondOneAtThePromptLeaves(t *testing.T) {
 	provider := demo.Serve(t, demo.HangAfter(3))
 	term := startTerminal(t, chatEnv(provider), "openai", "chat")
 	term.see("Talking to")
-	term.send("never ending" + enter)
+	term.send("never ending" + keyEnter)
 	term.see("You said")
-	term.send(ctrlC)
+	term.send(keyCtrlC)
 	term.see("(stopped)")
 	provider.WaitFor(t, 1, func(r demo.Request) bool { return r.Gone })
-	term.send("still here" + enter)
+	term.send("still here" + keyEnter)
 	provider.WaitFor(t, 2, nil)
-	term.send(ctrlC)
+	term.send(keyCtrlC)
 	term.seeTimes(2, "(stopped)")
 	term.send("a draft")
 	term.see("a draft")
-	term.send(ctrlC)
+	term.send(keyCtrlC)
 	term.see("Press Ctrl-C again to leave.")
-	term.send(ctrlC)
+	term.send(keyCtrlC)
 	require.Equal(t, exitOK, term.ends())
 	require.Equal(t, []string{"never ending", "still here"}, questions(provider))
 	require.Equal(t, "assistant", gjson.GetBytes(provider.Requests()[1].Body, "messages.1.role").String(), "what had come of the stopped answer is part of the conversation")
@@ -180,25 +180,25 @@ func TestCommandsChangeTheConversation(t *testing.T) {
 	provider := demo.Serve(t)
 	term := startTerminal(t, chatEnv(provider), "openai", "chat", "--no-stream")
 	term.see("Talking to")
-	term.send("/help" + enter)
+	term.send("/help" + keyEnter)
 	term.see("forget the conversation")
-	term.send("/model special-model" + enter)
+	term.send("/model special-model" + keyEnter)
 	term.see("Talking to special-model")
-	term.send("one" + enter)
+	term.send("one" + keyEnter)
 	term.see("“one”")
 	term.see("tokens")
-	term.send("/clear" + enter)
+	term.send("/clear" + keyEnter)
 	term.see("A new conversation begins.")
-	term.send("/nonsense" + enter)
+	term.send("/nonsense" + keyEnter)
 	term.see("There is no command /nonsense")
-	term.send("/model" + enter)
+	term.send("/model" + keyEnter)
 	term.see("type to narrow")
-	term.send("gpt-4o" + enter)
+	term.send("gpt-4o" + keyEnter)
 	term.seeTimes(3, "Talking to")
-	term.send("two" + enter)
+	term.send("two" + keyEnter)
 	term.see("“two”")
 	term.seeTimes(2, "tokens")
-	term.send(ctrlD)
+	term.send(keyCtrlD)
 	require.Equal(t, exitOK, term.ends())
 
 	requests := provider.Requests()
@@ -214,16 +214,16 @@ func TestArrowKeysBringBackWhatWasAsked(t *testing.T) {
 	term := startTerminal(t, chatEnv(provider), "openai", "chat")
 	term.see("Talking to")
 	for i, q := range []string{"alpha", "beta"} {
-		term.send(q + enter)
+		term.send(q + keyEnter)
 		term.seeTimes(i+1, "tokens")
 	}
-	term.send(up + up + enter) // alpha
+	term.send(keyUp + keyUp + keyEnter) // alpha
 	term.seeTimes(3, "tokens")
-	term.send("draft" + up + down + "ed" + enter) // back to what was being typed
+	term.send("draft" + keyUp + keyDown + "ed" + keyEnter) // back to what was being typed
 	term.seeTimes(4, "tokens")
-	term.send("two\nlines" + enter) // Ctrl-J begins a new line
+	term.send("two\nlines" + keyEnter) // Ctrl-J begins a new line
 	term.seeTimes(5, "tokens")
-	term.send("/quit" + enter)
+	term.send("/quit" + keyEnter)
 	require.Equal(t, exitOK, term.ends())
 	require.Equal(t, []string{"alpha", "beta", "alpha", "drafted", "two\nlines"}, questions(provider))
 }
@@ -237,10 +237,10 @@ func TestErrorsAreTheProxysSentenceWithTheRequestID(t *testing.T) {
 	defer server.Close()
 	term := startTerminal(t, []string{"OPENAI_BASE_URL=" + server.URL + "/v1", "OPENAI_API_KEY=sk-fake-key"}, "openai", "chat")
 	term.see("Talking to")
-	term.send("hello" + enter)
+	term.send("hello" + keyEnter)
 	term.see("Error: This token has expired: ask for a new one.")
 	term.see("request 0199aaaa-0000-7000-8000-000000000001")
-	term.send("/quit" + enter)
+	term.send("/quit" + keyEnter)
 	require.Equal(t, exitOK, term.ends())
 	require.NotContains(t, term.raw(), "sk-fake-key")
 }
@@ -258,9 +258,9 @@ func TestMarkdownIsDrawnAndNothingSteersTheTerminal(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			term := startTerminal(t, append(env, "OPENAI_BASE_URL="+server.URL+"/v1", "OPENAI_API_KEY=sk-fake-key"), "openai", "chat")
 			term.see("Talking to")
-			term.send("x" + enter)
+			term.send("x" + keyEnter)
 			term.see("done")
-			term.send(ctrlD)
+			term.send(keyCtrlD)
 			require.Equal(t, exitOK, term.ends())
 			require.NotContains(t, term.raw(), "\x1b]0;owned")
 			require.NotContains(t, term.raw(), "\u009b")

@@ -36,6 +36,7 @@ func commands() []*cobra.Command {
 		newOpenAICommand(),
 		newBenchmarkCommand(),
 		newReleaseCommand(),
+		newDoctorCommand(),
 	}
 }
 

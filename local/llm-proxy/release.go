@@ -153,14 +153,14 @@ func nextVersion(previous string, changes []change) string {
 	if _, err := fmt.Sscanf(core, "v%d.%d.%d", &major, &minor, &patch); err != nil {
 		return firstVersion // a canonical version has three numbers
 	}
-	weight := upkeep
+	weight := kindUpkeep
 	for _, c := range changes {
 		weight = max(weight, c.Kind)
 	}
 	switch {
-	case weight == breaking && major > 0:
+	case weight == kindBreaking && major > 0:
 		return fmt.Sprintf("v%d.0.0", major+1)
-	case weight == breaking, weight == feature, weight == plain:
+	case weight == kindBreaking, weight == kindFeature, weight == kindPlain:
 		return fmt.Sprintf("v%d.%d.0", major, minor+1)
 	}
 	return fmt.Sprintf("v%d.%d.%d", major, minor, patch+1)
@@ -173,7 +173,7 @@ func releaseNotes(version string, changes []change, now time.Time) string {
 	for _, group := range []struct {
 		kind changeKind
 		name string
-	}{{breaking, "Breaking changes"}, {feature, "New"}, {plain, "Changes"}, {fix, "Fixes"}, {upkeep, "Upkeep"}} {
+	}{{kindBreaking, "Breaking changes"}, {kindFeature, "New"}, {kindPlain, "Changes"}, {kindFix, "Fixes"}, {kindUpkeep, "Upkeep"}} {
 		first := true
 		for _, c := range changes {
 			if c.Kind != group.kind {

@@ -18,11 +18,11 @@ import (
 type changeKind int
 
 const (
-	upkeep   changeKind = iota // nothing
-	fix                        // what was wrong is right
-	plain                      // a sentence that does not say: it may well be something new
-	feature                    // something new
-	breaking                   // what worked may not work any more
+	kindUpkeep   changeKind = iota // nothing
+	kindFix                        // what was wrong is right
+	kindPlain                      // a sentence that does not say: it may well be something new
+	kindFeature                    // something new
+	kindBreaking                   // what worked may not work any more
 )
 
 var changeKinds = []string{"upkeep", "fix", "change", "feature", "breaking"}
@@ -52,32 +52,32 @@ var (
 
 // conventionalKinds are the kinds of conventional commits that are told apart.
 var conventionalKinds = map[string]changeKind{
-	"feat": feature, "fix": fix, "perf": fix, "security": fix, "revert": plain,
-	"build": upkeep, "chore": upkeep, "ci": upkeep, "docs": upkeep, "refactor": upkeep, "style": upkeep, "test": upkeep,
+	"feat": kindFeature, "fix": kindFix, "perf": kindFix, "security": kindFix, "revert": kindPlain,
+	"build": kindUpkeep, "chore": kindUpkeep, "ci": kindUpkeep, "docs": kindUpkeep, "refactor": kindUpkeep, "style": kindUpkeep, "test": kindUpkeep,
 }
 
 // newChange reads a commit's subject and the rest of its message.
 func newChange(hash, subject, body string) change {
-	c := change{Hash: hash, Kind: plain, Text: subject}
+	c := change{Hash: hash, Kind: kindPlain, Text: subject}
 	if m := conventional.FindStringSubmatch(subject); m != nil {
 		if kind, known := conventionalKinds[m[1]]; known {
 			c.Kind, c.Scope, c.Text = kind, m[2], m[4]
 			if m[3] != "" {
-				c.Kind = breaking
+				c.Kind = kindBreaking
 			}
 		}
 	} else {
 		switch {
 		case newWords.MatchString(subject):
-			c.Kind = feature
+			c.Kind = kindFeature
 		case fixWords.MatchString(subject):
-			c.Kind = fix
+			c.Kind = kindFix
 		case upkeepWords.MatchString(subject):
-			c.Kind = upkeep
+			c.Kind = kindUpkeep
 		}
 	}
 	if breakingNote.MatchString(body) {
-		c.Kind = breaking
+		c.Kind = kindBreaking
 	}
 	return c
 }
