@@ -57,8 +57,9 @@ Requests count against the token's limits, and a real provider bills them.`,
 		Example: `llm-proxy benchmark --requests 1000 --concurrency 10
 llm-proxy benchmark --rate 50 --duration 1m --stream --html report.html
 llm-proxy benchmark --base-url https://llm.example.com --endpoint /v1/responses --token-file token.txt --body-file request.json --json`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return runBenchmark(cmd, &f) },
+		Args:              noArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return runBenchmark(cmd, &f) },
 	}
 	f.addFlags(cmd)
 	return cmd
@@ -74,6 +75,7 @@ func (f *benchmarkFlags) addFlags(cmd *cobra.Command) {
 	flags.IntVar(&f.concurrency, "concurrency", 10, "requests under way at once")
 	flags.Float64Var(&f.rate, "rate", 0, "requests a second (default: as fast as answers come)")
 	flags.DurationVar(&f.duration, "duration", 0, "how long requests are begun, such as 30s")
+	flags.Lookup("duration").DefValue = ""
 	flags.IntVar(&f.warmup, "warmup", 0, "requests to send before that are not counted")
 	flags.DurationVar(&f.timeout, "timeout", time.Minute, "how long one request may take")
 	flags.BoolVar(&f.stream, "stream", false, `ask for event streams: sets "stream": true in the body`)

@@ -31,7 +31,7 @@ func runChatScreen(ctx context.Context, talk *conversation, in io.Reader, out io
 
 // chatScreen is what the terminal shows.
 type chatScreen struct {
-	ctx  context.Context //nolint:containedctx // of the whole program: an answer ends with it
+	ctx  context.Context // of the whole program: an answer ends with it
 	talk *conversation
 	send func(tea.Msg)
 

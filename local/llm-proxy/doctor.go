@@ -43,7 +43,8 @@ Give it the settings that the server has, by flags or environment. Providers are
 asked whether they answer, without any key; --offline leaves that out.`,
 		Example: `llm-proxy doctor
 llm-proxy doctor --offline --json | jq '.checks[] | select(.status == "fail")'`,
-		Args: noArgs,
+		Args:              noArgs,
+		ValidArgsFunction: cobra.NoFileCompletions,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			s, err := loadSettings(cmd)
 			if err != nil {

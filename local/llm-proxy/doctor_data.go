@@ -161,7 +161,11 @@ func (d *doctor) checkProviderKeys(ctx context.Context) {
 		d.fail(check, "see the line about the database", "%v", err)
 		return
 	}
-	defer store.Close()
+	defer func() {
+		if err := store.Close(); err != nil {
+			d.fail(check, "see the line about the database", "%v", err)
+		}
+	}()
 	opener := seal.NewOpener(seal.Static(llmproxy.NewSecret(d.keys.SealingSecret)))
 	opened, references := 0, 0
 	var broken []string

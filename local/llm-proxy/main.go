@@ -37,6 +37,7 @@ func commands() []*cobra.Command {
 		newBenchmarkCommand(),
 		newReleaseCommand(),
 		newDoctorCommand(),
+		newManCommand(),
 	}
 }
 

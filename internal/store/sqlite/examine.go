@@ -40,7 +40,7 @@ func Examine(ctx context.Context, path string) (x Examination, err error) {
 	if err != nil {
 		return x, err
 	}
-	defer rows.Close()
+	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var line string
 		if err := rows.Scan(&line); err != nil {
