@@ -132,41 +132,62 @@ func (c *collector) addNotSent(waited time.Duration) {
 	record(c.latency, waited)
 }
 
-// result is what has been gathered until now.
-func (c *collector) result(now time.Time) *Result {
+// result is what has been gathered by a run that has ended.
+func (c *collector) result() *Result {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	end := c.end
-	if end.IsZero() {
-		end = now
-	}
 	r := &Result{
 		Version: resultVersion, Machine: Machine(), Plan: c.plan.summary(),
 		Requests: c.requests, Succeeded: c.requests - c.failed, Failed: c.failed, Interrupted: c.interrupted, NotSent: c.notSent,
-		Bytes: c.bytes, Events: c.events, Statuses: maps.Clone(c.statuses), Errors: []Failure{},
+		Bytes: c.bytes, Events: c.events, Statuses: maps.Clone(c.statuses), Errors: c.errors(),
 		Latency: summarize(c.latency), FirstByte: summarize(c.firstByte), ChunkGap: summarize(c.gaps), Timeline: c.timeline.points(),
 	}
 	if c.plan.Rate > 0 {
 		r.Service = summarize(c.service)
 	}
-	if !c.begin.IsZero() {
-		r.Started = c.begin.UTC().Truncate(time.Millisecond)
-		r.Seconds = end.Sub(c.begin).Seconds()
-	}
-	if r.Seconds > 0 {
+	r.Started = c.begin.UTC().Truncate(time.Millisecond)
+	if r.Seconds = c.end.Sub(c.begin).Seconds(); r.Seconds > 0 {
 		r.PerSecond = float64(c.requests) / r.Seconds
 	}
+	return r
+}
+
+// errors are the failures, the most frequent first.
+func (c *collector) errors() []Failure {
+	all := make([]Failure, 0, len(c.failures))
 	for _, f := range c.failures {
-		r.Errors = append(r.Errors, *f)
+		all = append(all, *f)
 	}
-	slices.SortFunc(r.Errors, func(a, b Failure) int {
+	slices.SortFunc(all, func(a, b Failure) int {
 		if a.Count != b.Count {
 			return int(b.Count - a.Count)
 		}
 		return strings.Compare(a.Name(), b.Name())
 	})
-	return r
+	return all
 }
+
+// status is what there is to tell while a run goes on. Those who send wait meanwhile, so histograms are copied and read afterwards.
+func (c *collector) status(now time.Time) Status {
+	c.mu.Lock()
+	s := Status{Requests: c.requests, Failed: c.failed, Errors: c.errors()}
+	if !c.begin.IsZero() { // else it still warms up
+		s.Elapsed = now.Sub(c.begin)
+	}
+	latency, firstByte := c.latency.Clone(), c.firstByte.Clone()
+	c.mu.Unlock()
+	s.P50, s.P99, s.FirstByteP50 = duration(latency.ValueAtQuantile(50)), duration(latency.ValueAtQuantile(99)), duration(firstByte.ValueAtQuantile(50))
+	if c.plan.Requests > 0 {
+		s.Share = float64(s.Requests) / float64(c.plan.Requests)
+	}
+	if c.plan.Duration > 0 {
+		s.Share = max(s.Share, s.Elapsed.Seconds()/c.plan.Duration.Seconds())
+	}
+	s.Share = min(1, s.Share)
+	return s
+}
+
+func duration(micros int64) time.Duration { return time.Duration(micros) * time.Microsecond }
 
 // clean makes text of a stranger fit to be shown: one line, bounded, without control characters.
 func clean(s string, most int) string {

@@ -53,11 +53,11 @@ func (r *Run) Do(ctx context.Context) *Result {
 		r.countNotSent(schedule{begin, r.plan.Rate}, end)
 	}
 	r.seen.finish(end)
-	return r.Snapshot()
+	return r.seen.result()
 }
 
-// Snapshot is the result so far. It may be taken while the run goes on.
-func (r *Run) Snapshot() *Result { return r.seen.result(time.Now()) }
+// Status tells how far the run is. Asking disturbs it little.
+func (r *Run) Status() Status { return r.seen.status(time.Now()) }
 
 // warmUp sends requests over all connections that are not counted.
 func (r *Run) warmUp(ctx context.Context) {

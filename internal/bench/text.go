@@ -5,30 +5,35 @@ import (
 	"io"
 	"strings"
 	"text/tabwriter"
+	"time"
 )
 
-// Line tells in one line how far a run is.
-func (r *Result) Line() string {
-	parts := []string{fmt.Sprintf("%.0f s", r.Seconds), formatCount(r.Requests) + " requests", fmt.Sprintf("%.1f/s", r.PerSecond), formatCount(r.Failed) + " failed"}
-	if r.Latency != nil {
-		parts = append(parts, "p50 "+formatMS(r.Latency.P50), "p99 "+formatMS(r.Latency.P99))
-	}
-	if r.FirstByte != nil {
-		parts = append(parts, "first byte p50 "+formatMS(r.FirstByte.P50))
-	}
-	return strings.Join(parts, ", ")
+// Status tells how far a run is.
+type Status struct {
+	Elapsed      time.Duration // 0 while it warms up
+	Share        float64       // of the plan that is done, from 0 to 1
+	Requests     int64
+	Failed       int64
+	P50, P99     time.Duration // of the latency; 0 if there is none yet
+	FirstByteP50 time.Duration
+	Errors       []Failure
 }
 
-// Progress is how much of the plan is done, from 0 to 1.
-func (r *Result) Progress() float64 {
-	share := 0.0
-	if r.Plan.Requests > 0 {
-		share = float64(r.Requests) / float64(r.Plan.Requests)
+// String is one line.
+func (s Status) String() string {
+	if s.Elapsed == 0 {
+		return "warming up"
 	}
-	if r.Plan.Seconds > 0 {
-		share = max(share, r.Seconds/r.Plan.Seconds)
+	parts := []string{fmt.Sprintf("%.0f s", s.Elapsed.Seconds()), formatCount(s.Requests) + " requests", fmt.Sprintf("%.1f/s", float64(s.Requests)/s.Elapsed.Seconds()), formatCount(s.Failed) + " failed"}
+	for _, t := range []struct {
+		name string
+		d    time.Duration
+	}{{"p50", s.P50}, {"p99", s.P99}, {"first byte p50", s.FirstByteP50}} {
+		if t.d > 0 {
+			parts = append(parts, t.name+" "+formatMS(float64(t.d)/float64(time.Millisecond)))
+		}
 	}
-	return min(1, share)
+	return strings.Join(parts, ", ")
 }
 
 // widest is how long the longest bar of a histogram in text is.

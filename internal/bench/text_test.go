@@ -36,15 +36,34 @@ func TestTheTextTellsWhatWasNotSentAndWhatWasInterrupted(t *testing.T) {
 	require.Contains(t, out.String(), "1 x timeout: no complete answer within 2s")
 }
 
-func TestALineTellsHowFarARunIs(t *testing.T) {
-	r := &Result{Seconds: 3, Requests: 1200, PerSecond: 400, Plan: Summary{Requests: 4800, Seconds: 4}}
-	require.Equal(t, "3 s, 1,200 requests, 400.0/s, 0 failed", r.Line())
-	require.InDelta(t, 0.75, r.Progress(), 0.001, "the duration is further than the number")
-	r.Plan.Seconds = 0
-	require.InDelta(t, 0.25, r.Progress(), 0.001)
-	r.Requests = 5000
-	require.InDelta(t, 1, r.Progress(), 0.001)
-	require.Contains(t, aRun(t).Line(), "first byte p50")
+func TestAStatusTellsHowFarARunIs(t *testing.T) {
+	require.Equal(t, "warming up", Status{}.String())
+	require.Equal(t, "3 s, 1,200 requests, 400.0/s, 7 failed, p50 1.50 ms, p99 20.0 ms, first byte p50 900 µs",
+		Status{Elapsed: 3 * time.Second, Requests: 1200, Failed: 7, P50: 1500 * time.Microsecond, P99: 20 * time.Millisecond, FirstByteP50: 900 * time.Microsecond}.String())
+
+	c := newCollector(Plan{Requests: 4, Duration: 10 * time.Second})
+	begin := time.Now()
+	require.Zero(t, c.status(begin).Elapsed)
+	c.start(begin)
+	c.add(&outcome{due: begin, end: begin.Add(time.Millisecond), status: 200})
+	s := c.status(begin.Add(time.Second))
+	require.Equal(t, time.Second, s.Elapsed)
+	require.InDelta(t, 0.25, s.Share, 0.001, "a quarter of the requests")
+	require.Equal(t, time.Millisecond, s.P50)
+	require.InDelta(t, 0.5, c.status(begin.Add(5*time.Second)).Share, 0.001, "half of the time")
+	require.InDelta(t, 1, c.status(begin.Add(time.Hour)).Share, 0.001)
+}
+
+// The lock is held for the copying of two histograms; what is sent meanwhile waits for it.
+func BenchmarkStatus(b *testing.B) {
+	c := newCollector(Plan{Requests: 1})
+	c.start(time.Now())
+	for i := range 100_000 {
+		record(c.latency, time.Duration(i)*time.Microsecond)
+	}
+	for b.Loop() {
+		c.status(time.Now())
+	}
 }
 
 var errBroken = errors.New("nobody reads")

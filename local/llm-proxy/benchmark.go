@@ -288,7 +288,7 @@ func runWithProgress(ctx context.Context, run *bench.Run, plan *bench.Plan, out 
 			case <-done:
 				return
 			case <-tick.C:
-				fmt.Fprintln(out, run.Snapshot().Line())
+				fmt.Fprintln(out, run.Status())
 			}
 		}
 	}()

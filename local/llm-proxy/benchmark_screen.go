@@ -41,7 +41,7 @@ type (
 	benchmarkDone struct{}
 )
 
-// viewEvery is how often it changes. Reckoning percentiles takes time from what is measured, so it is not often.
+// viewEvery is how often it changes: each time takes some processor time from what is measured.
 const viewEvery = 200 * time.Millisecond
 
 func benchmarkTicks() tea.Cmd {
@@ -70,17 +70,15 @@ func (v *benchmarkView) View() tea.View {
 	if v.done {
 		return tea.NewView("") // the report takes its place
 	}
-	r := v.run.Snapshot()
-	share := r.Progress()
+	status := v.run.Status()
 	const barWidth = 30
-	full := int(share * barWidth)
-	bar := strings.Repeat("█", full) + faint.Render(strings.Repeat("░", barWidth-full))
+	full := int(status.Share * barWidth)
 	lines := []string{
-		fmt.Sprintf("%s %s", v.plan.Method, r.Plan.URL),
-		fmt.Sprintf("%s %3.0f %%", bar, share*100),
-		r.Line(),
+		fmt.Sprintf("%s %s", v.plan.Method, v.plan.URL),
+		fmt.Sprintf("%s %3.0f %%", strings.Repeat("█", full)+faint.Render(strings.Repeat("░", barWidth-full)), status.Share*100),
+		status.String(),
 	}
-	for _, e := range r.Errors[:min(len(r.Errors), 5)] {
+	for _, e := range status.Errors[:min(len(status.Errors), mostNamed)] {
 		lines = append(lines, errorful(fmt.Sprintf("%d x %s", e.Count, e.Name())))
 	}
 	lines = append(lines, faint.Render("Ctrl-C ends the run with the report of what ran."))

@@ -157,7 +157,8 @@ func (c *chatClient) complete(ctx context.Context, model string, messages []mess
 	return a, nil
 }
 
-// readStream reads a streamed answer. Only [DONE] is its end: anything else broke off.
+// readStream reads a streamed answer. It has ended at [DONE], or where the model said that it has finished and nothing more came:
+// anything else broke off.
 func readStream(ctx context.Context, res *http.Response, each func(string)) (answer, error) {
 	var a answer
 	var text strings.Builder
@@ -184,6 +185,9 @@ func readStream(ctx context.Context, res *http.Response, each func(string)) (ans
 		}
 	}
 	a.text = text.String()
+	if a.finish != "" {
+		return a, nil
+	}
 	return a, cutError(ctx, res, io.ErrUnexpectedEOF)
 }
 
