@@ -8,18 +8,22 @@ import (
 	"math"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 )
 
 //go:embed report.html
 var reportHTML string
 
-var reportTemplate = template.Must(template.New("report").Funcs(template.FuncMap{
-	"ms":    formatMS,
-	"count": formatCount,
-	"float": func(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) },
-	"time":  func(t time.Time) string { return t.Format("2006-01-02 15:04:05 UTC") },
-}).Parse(reportHTML))
+// reportTemplate is parsed when it is first needed: most runs of the program that has it need none.
+var reportTemplate = sync.OnceValue(func() *template.Template {
+	return template.Must(template.New("report").Funcs(template.FuncMap{
+		"ms":    formatMS,
+		"count": formatCount,
+		"float": func(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) },
+		"time":  func(t time.Time) string { return t.Format("2006-01-02 15:04:05 UTC") },
+	}).Parse(reportHTML))
+})
 
 // timing is a row of the report's table of times.
 type timing struct {
@@ -29,7 +33,7 @@ type timing struct {
 
 // WriteHTML writes the result as one page that needs nothing else: no script, no font, no picture from anywhere.
 func (r *Result) WriteHTML(w io.Writer) error {
-	return reportTemplate.Execute(w, struct {
+	return reportTemplate().Execute(w, struct {
 		*Result
 		Timings                          []timing
 		Histogram, Curve, Timeline, Gaps template.HTML
@@ -76,7 +80,7 @@ func formatCount(n int64) string {
 // Size of a plot, and the space around it for its axes.
 const (
 	plotWidth, plotHeight                    = 720, 260
-	marginLeft, marginRight                  = 70, 16
+	marginLeft, marginRight                  = 70, 30
 	marginTop, marginBottom                  = 16, 40
 	plotLeft, plotRight, plotTop, plotBottom = marginLeft, plotWidth - marginRight, marginTop, plotHeight - marginBottom
 )
@@ -264,7 +268,7 @@ func (r *Result) drawTimeline() template.HTML {
 			rate.bar("fill2", pt.At, pt.At+pt.Seconds, float64(pt.Failed)/pt.Seconds, title)
 		}
 	}
-	rate.legend("line1", "ended a second", "bad", "of these failed")
+	rate.legend("line1", "requests a second", "bad", "of these failed")
 	latency := newPlot("Latency over the run", scale{high: end}, scale{high: highest * 1.05})
 	latency.axes(seconds, formatTick)
 	for i, class := range []string{"line1", "line2"} {

@@ -11,7 +11,6 @@ import (
 	"charm.land/bubbles/v2/key"
 	"charm.land/bubbles/v2/textarea"
 	tea "charm.land/bubbletea/v2"
-	"charm.land/glamour/v2"
 	"charm.land/lipgloss/v2"
 )
 
@@ -41,7 +40,6 @@ type chatScreen struct {
 	draft   string   // what was typed before the arrow keys
 	width   int
 	height  int
-	style   string // of markdown
 	hint    string // below the input, until the next key
 	leaving bool   // Ctrl-C was pressed at the prompt
 
@@ -100,17 +98,14 @@ func newChatScreen(ctx context.Context, talk *conversation) *chatScreen {
 	styles.Focused.CursorLine = lipgloss.NewStyle()
 	styles.Cursor.Blink = false
 	input.SetStyles(styles)
-	s := &chatScreen{ctx: ctx, talk: talk, input: input, width: usualWidth, height: usualHeight, style: "dark"}
-	if noColour() {
-		s.style = "notty"
-	}
+	s := &chatScreen{ctx: ctx, talk: talk, input: input, width: usualWidth, height: usualHeight}
 	s.input.SetWidth(s.width)
 	return s
 }
 
 // Init implements [tea.Model].
 func (s *chatScreen) Init() tea.Cmd {
-	return tea.Batch(tea.RequestBackgroundColor, s.input.Focus(), tea.Println(faint.Render("Talking to "+printable(s.talk.model)+". /help lists the commands.")))
+	return tea.Batch(s.input.Focus(), tea.Println(faint.Render("Talking to "+printable(s.talk.model)+". /help lists the commands.")))
 }
 
 // Update implements [tea.Model].
@@ -119,11 +114,6 @@ func (s *chatScreen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.WindowSizeMsg:
 		s.width, s.height = max(20, msg.Width), max(5, msg.Height)
 		s.input.SetWidth(s.width)
-		return s, nil
-	case tea.BackgroundColorMsg:
-		if !msg.IsDark() && !noColour() {
-			s.style = "light"
-		}
 		return s, nil
 	case pieceMsg:
 		s.pending += string(msg)
@@ -260,25 +250,12 @@ func (s *chatScreen) showAnswer(msg answerMsg) tea.Cmd {
 	}
 	var lines []string
 	if msg.answer.text != "" {
-		lines = append(lines, s.markdown(printable(msg.answer.text)))
+		lines = append(lines, drawMarkdown(printable(msg.answer.text), min(s.width, widestAnswer)-1, !noColour()))
 	}
 	if below != "" {
 		lines = append(lines, below)
 	}
 	return tea.Println(strings.Join(lines, "\n") + "\n")
-}
-
-// markdown draws it, or leaves it as it is where that cannot be.
-func (s *chatScreen) markdown(text string) string {
-	renderer, err := glamour.NewTermRenderer(glamour.WithStandardStyle(s.style), glamour.WithWordWrap(min(s.width, widestAnswer)-2))
-	if err != nil {
-		return text
-	}
-	drawn, err := renderer.Render(text)
-	if err != nil {
-		return text
-	}
-	return strings.Trim(drawn, "\n")
 }
 
 // View implements [tea.Model].

@@ -2,10 +2,13 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
+	"strings"
 
 	"github.com/spf13/cobra"
-	"github.com/spf13/cobra/doc"
+	"github.com/spf13/pflag"
 )
 
 //go:generate go test -run ^TestCommandsAreDocumented$ . -update
@@ -21,25 +24,18 @@ output. With --dir it writes one page for each command into a folder.`,
 llm-proxy man server stop | man -l -
 llm-proxy man --dir ~/.local/share/man/man1`,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			root := cmd.Root()
-			shown, rest, err := root.Find(args)
+			shown, rest, err := cmd.Root().Find(args)
 			if err != nil || len(rest) > 0 {
-				return usageError("there is no command %q", args)
+				return usageError("there is no command %q", strings.Join(args, " "))
 			}
-			eachCommand(root, func(c *cobra.Command) { c.DisableAutoGenTag = true })
 			if dir == "" {
-				return doc.GenMan(shown, manHeader(), cmd.OutOrStdout())
-			}
-			if len(args) > 0 {
-				return usageError("--dir takes all commands: leave %q out", args)
-			}
-			if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // manual pages are for everybody
+				_, err := io.WriteString(cmd.OutOrStdout(), manualPage(shown))
 				return err
 			}
-			if err := doc.GenManTree(root, manHeader(), dir); err != nil {
-				return fmt.Errorf("write manual pages: %w", err)
+			if len(args) > 0 {
+				return usageError("--dir takes all commands: leave %q out", strings.Join(args, " "))
 			}
-			return nil
+			return writeManualPages(cmd.Root(), dir)
 		},
 		ValidArgsFunction: completeCommands,
 	}
@@ -47,9 +43,105 @@ llm-proxy man --dir ~/.local/share/man/man1`,
 	return cmd
 }
 
-// manHeader has no date of its own: it is that of SOURCE_DATE_EPOCH, so that packing twice gives the same, or today's.
-func manHeader() *doc.GenManHeader {
-	return &doc.GenManHeader{Section: "1", Source: "llm-proxy " + version, Manual: "llm-proxy"}
+func writeManualPages(root *cobra.Command, dir string) error {
+	if err := os.MkdirAll(dir, 0o755); err != nil { //nolint:gosec // manual pages are for everybody
+		return err
+	}
+	var err error
+	eachCommand(root, func(c *cobra.Command) {
+		if err == nil && (c == root || c.IsAvailableCommand()) {
+			err = os.WriteFile(filepath.Join(dir, manualName(c)+".1"), []byte(manualPage(c)), 0o644) //nolint:gosec // as above
+		}
+	})
+	return err
+}
+
+func manualName(c *cobra.Command) string { return strings.ReplaceAll(c.CommandPath(), " ", "-") }
+
+// manualPage is a command's page for man. It has no date, so that packing twice gives the same.
+func manualPage(c *cobra.Command) string {
+	var b strings.Builder
+	section := func(name string) { fmt.Fprintf(&b, ".SH %s\n", name) }
+	verbatim := func(s string) { fmt.Fprintf(&b, ".nf\n%s\n.fi\n", roff(s)) }
+	name := manualName(c)
+	fmt.Fprintf(&b, ".TH \"%s\" \"1\" \"\" \"llm-proxy %s\" \"llm-proxy\"\n", strings.ToUpper(roff(name)), roff(version))
+	section("NAME")
+	fmt.Fprintf(&b, "%s \\- %s\n", roff(name), roff(c.Short))
+	section("SYNOPSIS")
+	fmt.Fprintf(&b, "\\fB%s\\fR\n", roff(c.UseLine()))
+	if c.Long != "" {
+		section("DESCRIPTION")
+		b.WriteString(strings.ReplaceAll(roff(c.Long), "\n\n", "\n.PP\n") + "\n")
+	}
+	var flags strings.Builder
+	c.LocalFlags().VisitAll(func(f *pflag.Flag) {
+		if f.Hidden {
+			return
+		}
+		short := ""
+		if f.Shorthand != "" {
+			short = "-" + f.Shorthand + ", "
+		}
+		fmt.Fprintf(&flags, ".TP\n\\fB%s\\fR", roff(short+"--"+f.Name))
+		if f.NoOptDefVal == "" {
+			value, _ := pflag.UnquoteUsage(f)
+			fmt.Fprintf(&flags, " \\fI%s\\fR", roff(value))
+		}
+		fmt.Fprintf(&flags, "\n%s%s\n", roff(f.Usage), roff(shownDefault(f, " (default: %s)")))
+	})
+	if flags.Len() > 0 {
+		section("OPTIONS")
+		b.WriteString(flags.String())
+	}
+	if c.Example != "" {
+		section("EXAMPLES")
+		verbatim(c.Example)
+	}
+	if related := relatedCommands(c); len(related) > 0 {
+		section("SEE ALSO")
+		for i, r := range related {
+			if i > 0 {
+				b.WriteString(",\n")
+			}
+			fmt.Fprintf(&b, "\\fB%s\\fR(1)", roff(manualName(r)))
+		}
+		b.WriteByte('\n')
+	}
+	return b.String()
+}
+
+// relatedCommands are the one above and those below.
+func relatedCommands(c *cobra.Command) (related []*cobra.Command) {
+	if c.HasParent() {
+		related = append(related, c.Parent())
+	}
+	for _, sub := range c.Commands() {
+		if sub.IsAvailableCommand() {
+			related = append(related, sub)
+		}
+	}
+	return related
+}
+
+// shownDefault is a flag's default in that form; "" where it is nothing.
+func shownDefault(f *pflag.Flag, form string) string {
+	switch f.DefValue {
+	case "", "false", "0", "0s", "[]":
+		return ""
+	}
+	return fmt.Sprintf(form, f.DefValue)
+}
+
+// roff is text without what would be an instruction in a manual page.
+func roff(s string) string {
+	s = strings.NewReplacer(`\`, `\e`, "-", `\-`).Replace(s)
+	lines := strings.Split(s, "\n")
+	for i, line := range lines {
+		if strings.HasPrefix(line, ".") || strings.HasPrefix(line, "'") {
+			lines[i] = `\&` + line
+		}
+	}
+	return strings.Join(lines, "\n")
 }
 
 // eachCommand visits a command and all below it.

@@ -84,14 +84,7 @@ func documentCommand(w *strings.Builder, c *cobra.Command, level int) {
 		if f.Shorthand != "" {
 			name = "`-" + f.Shorthand + "` " + name
 		}
-		value := f.DefValue
-		if value != "" && value != "false" && value != "0" && value != "0s" && value != "[]" {
-			value = "`" + cell(value) + "`"
-		} else {
-			value = ""
-		}
-		_, usage := pflag.UnquoteUsage(f)
-		fmt.Fprintf(w, "| %s | %s | %s |\n", name, value, cell(usage))
+		fmt.Fprintf(w, "| %s | %s | %s |\n", name, cell(shownDefault(f, "`%s`")), cell(f.Usage))
 	})
 	for _, sub := range c.Commands() {
 		if sub.IsAvailableCommand() {
@@ -129,15 +122,13 @@ func TestEveryCommandSaysWhatItIsFor(t *testing.T) {
 func TestManualPagesAreWellFormedAndTheSameEachTime(t *testing.T) {
 	dir := t.TempDir()
 	pages := func() map[string]string {
-		cmd := program(t, "man", "--dir", dir)
-		cmd.Env = append(os.Environ(), "SOURCE_DATE_EPOCH=1795350914")
-		out, err := cmd.CombinedOutput()
+		out, err := program(t, "man", "--dir", dir).CombinedOutput()
 		require.NoError(t, err, string(out))
 		return snapshot(t, dir)
 	}
 	first := pages()
 	require.Equal(t, first, pages())
-	require.Contains(t, first[filepath.Join(dir, "llm-proxy-server-stop.1")], `"Nov 2026"`)
+	require.Contains(t, first, filepath.Join(dir, "llm-proxy-server-stop.1"))
 	groff, err := exec.LookPath("groff")
 	if err != nil {
 		t.Log("SKIPPED the look at the pages: groff is not installed")
@@ -151,6 +142,12 @@ func TestManualPagesAreWellFormedAndTheSameEachTime(t *testing.T) {
 		require.Empty(t, stderr.String(), name)
 		require.Contains(t, stdout.String(), "llm-proxy")
 	}
+}
+
+func TestNothingInAManualPageIsTakenForAnInstruction(t *testing.T) {
+	page := manualPage(&cobra.Command{Use: "x", Short: ".so /etc/passwd", Long: ".rm TH\n'so x\nand \\fBbold\n\nnext", Run: func(*cobra.Command, []string) {}})
+	require.Contains(t, page, "\n\\&.rm TH\n\\&'so x\nand \\efBbold\n.PP\nnext\n")
+	require.NotRegexp(t, `(?m)^[.'](so|rm)`, page)
 }
 
 func TestCompletionKnowsCommandsAndFlags(t *testing.T) {
