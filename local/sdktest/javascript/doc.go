@@ -1,0 +1,2 @@
+// Package javascript puts the official JavaScript SDK through the suite.
+package javascript

@@ -1,0 +1,2 @@
+// Package python puts the official Python SDK through the suite.
+package python
