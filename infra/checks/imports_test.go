@@ -73,6 +73,8 @@ func TestTheRulesFindWhatTheyForbid(t *testing.T) {
 		"anything with a program":                 {path: "internal/demo", needs: []string{"local/llm-proxy"}, wants: "imports local/llm-proxy"},
 		"the request path with AWS":               {path: "internal/proxy", deps: []string{"github.com/aws/aws-sdk-go-v2/config"}, wants: "depends on github.com/aws"},
 		"the request path with a tokenizer":       {path: "internal/proxy", deps: []string{"github.com/pkoukk/tiktoken-go"}, wants: "depends on github.com/pkoukk"},
+		"the request path with an estimate":       {path: "functions/proxy", deps: []string{module + "internal/usage/estimate"}, wants: "depends on " + module + "internal/usage/estimate"},
+		"the request path with prices":            {path: "internal/proxy", deps: []string{module + "internal/usage/price"}, wants: "depends on " + module + "internal/usage/price"},
 		"the request path with a database":        {path: "internal/proxy", deps: []string{"modernc.org/sqlite"}, wants: "depends on modernc.org/sqlite"},
 		"a stranger to AWS":                       {path: "internal/manage", deps: []string{"github.com/aws/smithy-go"}, wants: "depends on github.com/aws"},
 		"a store on AWS":                          {path: "internal/store/dynamo", deps: []string{"github.com/aws/smithy-go"}},
@@ -109,8 +111,8 @@ func violations(p goPackage) []string {
 	if !within(path, mayUseAWS...) {
 		forbidden = append(forbidden, "github.com/aws/")
 	}
-	if within(path, "internal/proxy") {
-		forbidden = append(forbidden, "github.com/pkoukk/tiktoken-go", "modernc.org/sqlite")
+	if within(path, "internal/proxy", "functions/proxy") {
+		forbidden = append(forbidden, "github.com/pkoukk/tiktoken-go", "modernc.org/sqlite", module+"internal/usage/estimate", module+"internal/usage/price")
 	}
 	for _, dep := range p.Deps {
 		for _, prefix := range forbidden {

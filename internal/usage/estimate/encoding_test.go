@@ -1,0 +1,177 @@
+package estimate
+
+import (
+	"compress/gzip"
+	"crypto/sha256"
+	_ "embed"
+	"encoding/hex"
+	"encoding/json"
+	"io"
+	"math/rand/v2"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/tiktoken-go/tokenizer/codec"
+)
+
+//go:embed testdata/token-counts.json
+var corpusJSON []byte
+
+// countCase is one case of the corpus: what Python's tiktoken says, and what OpenAI publishes.
+type countCase struct {
+	Name, Model, Encoding, How string
+	Expected                   int
+	Text                       *string
+	Repeat                     *struct {
+		Unit  string
+		Times int
+	}
+	Messages, Tools, Choices, Input json.RawMessage
+}
+
+func corpus(t testing.TB) []countCase {
+	t.Helper()
+	var cases []countCase
+	require.NoError(t, json.Unmarshal(corpusJSON, &cases))
+	require.Len(t, cases, 104)
+	return cases
+}
+
+func TestTextsCountAsPythonsTiktokenCountsThem(t *testing.T) {
+	for _, c := range corpus(t) {
+		require.Equal(t, c.Encoding, EncodingOf(c.Model), "%s: %s", c.Name, c.Model)
+		var text string
+		switch {
+		case c.Text != nil:
+			text = *c.Text
+		case c.Repeat != nil:
+			text = strings.Repeat(c.Repeat.Unit, c.Repeat.Times)
+		default:
+			continue
+		}
+		require.Equal(t, c.Expected, CounterFor(c.Model).Count(text), "%s (%s)", c.Name, c.How)
+	}
+}
+
+func TestTheTablesAreThePublishedOnes(t *testing.T) {
+	for name, sum := range map[string]string{
+		Cl100k: "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
+		O200k:  "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
+	} {
+		f, err := tables.Open("ranks/" + name + ".tiktoken.gz")
+		require.NoError(t, err)
+		r, err := gzip.NewReader(f)
+		require.NoError(t, err)
+		h := sha256.New()
+		_, err = io.Copy(h, r)
+		require.NoError(t, err)
+		require.Equal(t, sum, hex.EncodeToString(h.Sum(nil)), name)
+		require.NoError(t, f.Close())
+	}
+}
+
+func TestALibraryThatAsksForAnotherTableGetsNone(t *testing.T) {
+	_, err := embedded{}.LoadTiktokenBpe("https://example.com/p50k_base.tiktoken")
+	require.Error(t, err, "nothing is asked of the network")
+}
+
+// oracle counts by another implementation.
+func oracle(encoding string) func(string) int {
+	c := codec.NewO200kBase()
+	if encoding == Cl100k {
+		c = codec.NewCl100kBase()
+	}
+	return func(s string) int {
+		n, err := c.Count(s)
+		if err != nil {
+			panic(err)
+		}
+		return n
+	}
+}
+
+// spacesBetweenLineEnds is where the second implementation differs from Python's; TestSpacesBetweenLineEnds has such texts.
+var spacesBetweenLineEnds = regexp.MustCompile(`[\r\n][^\S\r\n\x{a0}]*[\s\x{a0}]*[\t \x{a0}][\r\n]`)
+
+// TestSpacesBetweenLineEnds: the numbers are those of Python's tiktoken 0.14.0.
+func TestSpacesBetweenLineEnds(t *testing.T) {
+	for _, c := range []struct {
+		text          string
+		o200k, cl100k int
+	}{
+		{"\r\n\t\r\n", 1, 1},
+		{"x\n\n  \n4567", 4, 5},
+		{" \n \n \n", 2, 2},
+		{"a\r\n \r\n\r\n\tb", 4, 4},
+		{"\u00a0\n\u00a0\n", 4, 2},
+		{"{\n\t\n\t}\n", 4, 4},
+		{"\n   \n   \n   end", 4, 4},
+		{"\u2028\n \n", 2, 3},
+		{"\u017f's 'S 'LL", 6, 7},
+	} {
+		require.Equal(t, c.o200k, CounterFor("gpt-4o").Count(c.text), "%q", c.text)
+		require.Equal(t, c.cl100k, CounterFor("gpt-4").Count(c.text), "%q", c.text)
+	}
+}
+
+func TestMixedTextsCountAsASecondImplementationCountsThem(t *testing.T) {
+	random := rand.New(rand.NewPCG(1, 2))
+	pieces := []string{"a", "Hello", " world", "\n", "\n\n", "  ", "\t", "ß", "Straße", "漢字", "🙂", "e\u0301", "\u0301", "123", "4567", "/", "//", "{\"a\":", "...", "'ll", "'S", "\r\n", "<|endoftext|>", "x=y;", "नमस्ते", "\u00a0", "İ", "ſ", "!\n/\n", "-"}
+	for _, model := range []string{"gpt-4o", "gpt-4"} {
+		count, want := CounterFor(model), oracle(EncodingOf(model))
+		for range 1500 {
+			var b strings.Builder
+			for range random.IntN(40) {
+				b.WriteString(pieces[random.IntN(len(pieces))])
+			}
+			if spacesBetweenLineEnds.MatchString(b.String()) {
+				continue
+			}
+			require.Equal(t, want(b.String()), count.Count(b.String()), "%s: %q", model, b.String())
+		}
+	}
+}
+
+func TestTextsOfManyLinesCountTheSameInPieces(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	var b strings.Builder
+	for b.Len() < 5*maxText {
+		b.WriteString(strings.Repeat("\t", random.IntN(3)) + []string{"func f() {", "return a+b // 漢字", "!!!", "x", "123.5"}[random.IntN(5)] + "\n")
+	}
+	for _, model := range []string{"gpt-4o", "gpt-4"} {
+		require.Equal(t, oracle(EncodingOf(model))(b.String()), CounterFor(model).Count(b.String()), model)
+	}
+}
+
+func TestLongRunsAreQuickAndNearlyExact(t *testing.T) {
+	random := rand.New(rand.NewPCG(5, 6))
+	letters := make([]byte, 100_000)
+	for i := range letters {
+		letters[i] = byte('a' + random.IntN(26))
+	}
+	for name, text := range map[string]string{
+		"one letter": strings.Repeat("a", 100_000), "spaces": strings.Repeat(" ", 100_000), "newlines": strings.Repeat("\n", 100_000), "dashes": strings.Repeat("-", 100_000),
+		"slashes and line ends": strings.Repeat("/\n", 50_000), "points and marks": strings.Repeat("!\u0301", 33_000), "not UTF-8": strings.Repeat("\xff", 100_000),
+		"any letters": string(letters), "emoji": strings.Repeat("🙂", 25_000), "Japanese": strings.Repeat("あいう", 11_000),
+	} {
+		for _, model := range []string{"gpt-4o", "gpt-4"} {
+			count, want := CounterFor(model), oracle(EncodingOf(model))(text)
+			began := time.Now()
+			got := count.Count(text)
+			took := time.Since(began)
+			require.InEpsilon(t, want, got, 0.05, "%s, %s", name, model)
+			require.Less(t, took, 20*time.Second, "%s, %s: without cuts it would take minutes under the race detector", name, model)
+			t.Logf("%-22s %-7s %7d units, oracle %7d, %v", name, model, got, want, took)
+		}
+	}
+}
+
+func BenchmarkOneLetter100kB(b *testing.B) {
+	count, text := CounterFor("gpt-4o"), strings.Repeat("a", 100_000)
+	for b.Loop() {
+		count.Count(text)
+	}
+}
