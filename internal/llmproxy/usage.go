@@ -17,4 +17,19 @@ type Usage struct {
 	Source     string   `json:"source"`                // SourceUpstream or SourceEstimate
 	Partial    bool     `json:"partial,omitempty"`     // an estimate from a body of which capture kept a part
 	CostUSD    *float64 `json:"cost_usd,omitempty"`    // absent if any part of it is unknown
+
+	Details *UsageDetails `json:"details,omitempty"` // what a price may depend on beyond the counts; nil if there is nothing
+}
+
+// UsageDetails is what a price may depend on beyond the counts of a [Usage]. A nil count is none, or not said.
+type UsageDetails struct {
+	Tier           string   `json:"tier,omitempty"`             // the service tier that answered, if it is not the default one
+	InputAudio     *int64   `json:"input_audio,omitempty"`      // part of Input
+	InputImage     *int64   `json:"input_image,omitempty"`      // part of Input
+	OutputAudio    *int64   `json:"output_audio,omitempty"`     // part of Output
+	OutputImage    *int64   `json:"output_image,omitempty"`     // part of Output
+	CacheWriteLong *int64   `json:"cache_write_long,omitempty"` // part of CacheWrite that is kept for hours instead of minutes
+	Searches       *int64   `json:"searches,omitempty"`         // searches of the web that the model made
+	Seconds        *float64 `json:"seconds,omitempty"`          // of audio, where it is counted by time
+	Characters     *int64   `json:"characters,omitempty"`       // of the text that was spoken, where it is counted so
 }

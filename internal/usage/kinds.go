@@ -51,6 +51,9 @@ func kindOf(name string) *kind {
 type fields struct {
 	input, output, total, cached, cacheWrite, reasoning string
 
+	inputAudio, inputImage, outputAudio, outputImage string
+	cacheWriteLong, searches, seconds, tier          string
+
 	inputWithoutCache bool // input leaves out what was read from or written to a cache
 	outputHidesSome   bool // output may leave out what total has (Gemini's thinking)
 }
@@ -63,6 +66,9 @@ var (
 		cached:          "prompt_tokens_details.cached_tokens",
 		cacheWrite:      "prompt_tokens_details.cache_write_tokens",
 		reasoning:       "completion_tokens_details.reasoning_tokens",
+		inputAudio:      "prompt_tokens_details.audio_tokens",
+		inputImage:      "prompt_tokens_details.image_tokens",
+		outputAudio:     "completion_tokens_details.audio_tokens",
 		outputHidesSome: true,
 	}
 	responsesFields = fields{
@@ -72,6 +78,12 @@ var (
 		cached:     "input_tokens_details.cached_tokens",
 		cacheWrite: "input_tokens_details.cache_write_tokens",
 		reasoning:  "output_tokens_details.reasoning_tokens",
+
+		inputAudio:     "input_token_details.audio_tokens",
+		inputImage:     "input_tokens_details.image_tokens",
+		outputImage:    "output_tokens_details.image_tokens",
+		cacheWriteLong: "input_tokens_details.cache_write_tokens_details.ttl_12h_tokens",
+		seconds:        "seconds",
 	}
 	messagesFields = fields{
 		input:             "input_tokens",
@@ -79,6 +91,9 @@ var (
 		cached:            "cache_read_input_tokens",
 		cacheWrite:        "cache_creation_input_tokens",
 		reasoning:         "output_tokens_details.thinking_tokens",
+		cacheWriteLong:    "cache_creation.ephemeral_1h_input_tokens",
+		searches:          "server_tool_use.web_search_requests",
+		tier:              "service_tier",
 		inputWithoutCache: true,
 	}
 )
@@ -143,8 +158,8 @@ func (c *counts) add(f *fields, usage gjson.Result, provisional bool) {
 	take(&c.total, f.total)
 }
 
-// usage is the counts in one form for all kinds; nil if none is known.
-func (c counts) usage(f *fields) *llmproxy.Usage {
+// usage is the counts in one form for all kinds, with the details; nil if none is known.
+func (c counts) usage(f *fields, details llmproxy.UsageDetails) *llmproxy.Usage {
 	if f.inputWithoutCache {
 		c.input = sum(c.input, orNone(c.cached), orNone(c.cacheWrite))
 	}
@@ -158,8 +173,13 @@ func (c counts) usage(f *fields) *llmproxy.Usage {
 		Input: c.input.pointer(), Output: c.output.pointer(), Total: c.total.pointer(), Cached: c.cached.pointer(),
 		CacheWrite: c.cacheWrite.pointer(), Reasoning: c.reasoning.pointer(), Source: llmproxy.SourceUpstream,
 	}
-	if *u == (llmproxy.Usage{Source: llmproxy.SourceUpstream}) {
+	measured := details
+	measured.Tier = "" // it measures nothing
+	if *u == (llmproxy.Usage{Source: llmproxy.SourceUpstream}) && measured == (llmproxy.UsageDetails{}) {
 		return nil
+	}
+	if details != (llmproxy.UsageDetails{}) {
+		u.Details = &details
 	}
 	return u
 }

@@ -39,7 +39,10 @@ func Read(e *llmproxy.Event) (err error) {
 		if readErr != nil {
 			err = fmt.Errorf("read usage of event %s: %w", e.ID, readErr)
 		}
-		e.Usage = a.counts.usage(k.fields)
+		if k.name == "openai-speech" {
+			a.details.Characters = spoken(&e.Request)
+		}
+		e.Usage = a.counts.usage(k.fields, a.details)
 		if e.Model == "" {
 			e.Model = a.model
 		}
@@ -48,7 +51,7 @@ func Read(e *llmproxy.Event) (err error) {
 		}
 	}
 	if e.Model == "" {
-		e.Model = requestModel(&e.Request)
+		e.Model = RequestModel(&e.Request)
 	}
 	return err
 }
@@ -58,6 +61,7 @@ type answer struct {
 	model   string
 	created int64
 	counts  counts
+	details llmproxy.UsageDetails
 }
 
 func readAnswer(k *kind, e *llmproxy.Event) (answer, error) {
@@ -102,7 +106,7 @@ func (a *answer) readJSON(k *kind, body *llmproxy.Body, complete bool) {
 }
 
 // found are the members of an object that matter here.
-type found struct{ usage, model, created gjson.Result }
+type found struct{ usage, model, created, tier, tools gjson.Result }
 
 // members reads them from doc's member holder, or from doc itself.
 func members(doc []byte, holder string) found {
@@ -114,6 +118,7 @@ func members(doc []byte, holder string) found {
 	if !f.created.Exists() {
 		f.created = gjson.GetBytes(doc, holder+"created_at")
 	}
+	f.tier, f.tools = gjson.GetBytes(doc, holder+"service_tier"), gjson.GetBytes(doc, holder+"tool_usage")
 	return f
 }
 
@@ -121,7 +126,12 @@ func members(doc []byte, holder string) found {
 func (a *answer) take(k *kind, f found, provisional bool) {
 	if isWhole(f.usage) && f.usage.IsObject() {
 		a.counts.add(k.fields, f.usage, provisional)
+		a.addDetails(k.fields, f.usage)
 	}
+	if f.tools.IsObject() && isWhole(f.tools) {
+		setCount(&a.details.Searches, f.tools, "web_search.num_requests")
+	}
+	a.setTier(f.tier)
 	if a.model == "" {
 		a.model = modelOf(f.model)
 	}
@@ -149,8 +159,8 @@ func modelOf(r gjson.Result) string {
 	return strings.Clone(r.Str)
 }
 
-// requestModel is the model that a request asks for, in JSON or in a form; "" if its captured head does not say.
-func requestModel(m *llmproxy.Message) string {
+// RequestModel is the model that a request asks for, in JSON or in a form; "" if its captured head does not say.
+func RequestModel(m *llmproxy.Message) string {
 	if m.Body == nil {
 		return ""
 	}

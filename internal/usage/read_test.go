@@ -123,9 +123,9 @@ func TestUsageAndModelOfEachKind(t *testing.T) {
 		{
 			"transcription", "openai-audio", jsonType,
 			`{"text":"hi","usage":{"type":"tokens","input_tokens":14,"input_token_details":{"text_tokens":0,"audio_tokens":14},"output_tokens":45,"total_tokens":59}}`,
-			`{"input":14,"output":45,"total":59,"source":"upstream"}`, "", 0,
+			`{"input":14,"output":45,"total":59,"source":"upstream","details":{"input_audio":14}}`, "", 0,
 		},
-		{"transcription by the second", "openai-audio", jsonType, `{"text":"hi","usage":{"type":"duration","seconds":3}}`, "", "", 0},
+		{"transcription by the second", "openai-audio", jsonType, `{"text":"hi","usage":{"type":"duration","seconds":3}}`, `{"source":"upstream","details":{"seconds":3}}`, "", 0},
 		{"transcription as text", "openai-audio", "text/plain", `{"usage":{"input_tokens":1}}`, "", "", 0},
 		{
 			"transcription stream", "openai-audio", streamType,
@@ -141,7 +141,7 @@ func TestUsageAndModelOfEachKind(t *testing.T) {
 		{
 			"images", "openai-images", jsonType,
 			`{"created":1713833628,"data":[{"b64_json":"AA"}],"usage":{"total_tokens":100,"input_tokens":50,"output_tokens":50,"input_tokens_details":{"text_tokens":10,"image_tokens":40}}}`,
-			`{"input":50,"output":50,"total":100,"source":"upstream"}`, "", 1713833628,
+			`{"input":50,"output":50,"total":100,"source":"upstream","details":{"input_image":40}}`, "", 1713833628,
 		},
 		{
 			"messages", "anthropic-messages", jsonType,

@@ -6,7 +6,7 @@ import (
 	"github.com/tidwall/gjson"
 )
 
-// lastMembers reads usage, model and time from the end of a JSON object whose beginning is missing. It reads backwards from the
+// lastMembers reads usage, model, time and what prices depend on from the end of a JSON object whose beginning is missing. It reads backwards from the
 // closing brace, so it knows at each byte how deep it is, and takes members of the object itself or, if holder is set, of its member
 // holder; what stands in a string is none. The rule for strings: a quote begins or ends one unless an odd number of backslashes
 // stands before it. Where the missing part reaches into a string or hides the holder's name, what was found until there counts.
@@ -73,6 +73,10 @@ func (f *found) add(name, value []byte) {
 		to = &f.model
 	case "created", "created_at":
 		to = &f.created
+	case "service_tier":
+		to = &f.tier
+	case "tool_usage":
+		to = &f.tools
 	default:
 		return
 	}
