@@ -9,13 +9,14 @@ VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null || echo de
 CACHE     := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/llm-proxy
 TOOLS     := $(CACHE)/bin
 FUZZTIME  ?= 3s
+PRICES    ?= 1.109.1
 COVERFILE := coverage.out
 # The race detector needs a C compiler; `make tools` installs one where it may, and the tests say so where they run without.
 RACE       = $(shell command -v $${CC:-gcc} >/dev/null && echo -race)
 # Our own packages by place. local/sdktest has a target of its own: its suites need Node and Python.
 LOCAL      = $(shell go list ./local/... 2>/dev/null | grep -v /sdktest)
 
-.PHONY: help run build test tools lint format check race cover unit rules local sdk fuzz bench generate vuln clean
+.PHONY: help run build test tools lint format check race cover unit rules local sdk fuzz bench generate prices vuln clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -74,6 +75,10 @@ bench: build ## CPU, latency and memory beside a direct call, a bare ReverseProx
 
 generate: ## write generated code anew
 	@go generate ./...
+
+prices: ## take a newer table of prices from LiteLLM's wheel (PRICES=version): its file alone, the library is never installed
+	@d=$$(mktemp -d) && trap 'rm -rf "$$d"' EXIT && pip download --quiet --no-deps --only-binary :all: --dest "$$d" litellm==$(PRICES) && \
+		(cd internal/usage/price && go run write.go "$$d"/litellm-*.whl)
 
 vuln: tools ## known vulnerabilities in what the programs call; says so where the database does not answer
 	@infra/tools/vuln.sh $(TOOLS)/govulncheck
