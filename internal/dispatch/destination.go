@@ -29,6 +29,12 @@ type Destination interface {
 	Close() error
 }
 
+// Batcher is a destination that has a size of batch of its own.
+type Batcher interface {
+	// Batch returns how many events are best delivered together, and how long fewer may wait for more.
+	Batch() (size int, linger time.Duration)
+}
+
 // Result is what became of one event. The zero Result means delivered.
 type Result struct {
 	Err    error         // why it was not delivered
@@ -47,7 +53,13 @@ func all(n int, r Result) []Result { return slices.Repeat([]Result{r}, n) }
 
 // Settings are those of all destinations; each reads its own.
 type Settings struct {
-	File FileConfig
+	File        FileConfig
+	Webhook     WebhookConfig
+	Helicone    HeliconeConfig
+	Lunary      LunaryConfig
+	S3          S3Config
+	CloudWatch  CloudWatchConfig
+	EventBridge EventBridgeConfig
 }
 
 // destinations is the table of what there is.
@@ -56,6 +68,12 @@ var destinations = []struct {
 	open func(Settings) (Destination, error)
 }{
 	{"file", func(s Settings) (Destination, error) { return NewFile(s.File) }},
+	{"webhook", func(s Settings) (Destination, error) { return NewWebhook(s.Webhook) }},
+	{"helicone", func(s Settings) (Destination, error) { return NewHelicone(s.Helicone) }},
+	{"lunary", func(s Settings) (Destination, error) { return NewLunary(s.Lunary) }},
+	{"s3", func(s Settings) (Destination, error) { return NewS3(s.S3) }},
+	{"cloudwatch", func(s Settings) (Destination, error) { return NewCloudWatch(s.CloudWatch) }},
+	{"eventbridge", func(s Settings) (Destination, error) { return NewEventBridge(s.EventBridge) }},
 }
 
 // Names returns the names of all destinations.

@@ -20,13 +20,22 @@ type Config struct {
 	Destination Destination //
 	DeadLetters string      // path of the file for what the destination never takes; it is made when needed
 
-	BatchSize   int           // events delivered together at most; 0 is 100. It bounds memory: an event with bodies takes up to 340 KB
+	// Meter fills in what an event says of its model and usage, while its bodies are there; nil is [usage.Read]. An error means that
+	// usage may be there and could not be read, and delays nothing.
+	Meter func(*llmproxy.Event) error
+
+	BatchSize   int           // events delivered together at most; 0 is what the destination says, else 100
+	BatchBytes  int           // bodies delivered together, but for the last read, in bytes; 0 is 32 MiB. It bounds memory
+	Linger      time.Duration // how long a batch that is not full waits for more events; 0 is what the destination says, else not at all
 	MaxAttempts int           // tries of an event before it goes to the dead letters; 0 tries for ever: an outage then costs no event
 	Timeout     time.Duration // of one Deliver; 0 is 30 s
 	MinBackoff  time.Duration // the first wait after a failure is up to this long; 0 is 200 ms
 	MaxBackoff  time.Duration // waits double up to this; 0 is 1 minute
 	Log         *zap.Logger   // nil logs nothing
 }
+
+// readSize is how many events are read at once: their bodies are in memory until they are metered.
+const readSize = 100
 
 // maxRetryAfter bounds what a destination may ask for.
 const maxRetryAfter = time.Hour
@@ -41,7 +50,15 @@ type Loop struct {
 
 // New returns a loop that has not begun.
 func New(cfg Config) *Loop {
-	cfg.BatchSize = orDefault(cfg.BatchSize, 100)
+	if b, ok := cfg.Destination.(Batcher); ok {
+		size, linger := b.Batch()
+		cfg.BatchSize, cfg.Linger = orDefault(cfg.BatchSize, size), orDefault(cfg.Linger, linger)
+	}
+	cfg.BatchSize = orDefault(cfg.BatchSize, readSize)
+	cfg.BatchBytes = orDefault(cfg.BatchBytes, 32<<20)
+	if cfg.Meter == nil {
+		cfg.Meter = usage.Read
+	}
 	cfg.Timeout = orDefault(cfg.Timeout, 30*time.Second)
 	cfg.MinBackoff = orDefault(cfg.MinBackoff, 200*time.Millisecond)
 	cfg.MaxBackoff = orDefault(cfg.MaxBackoff, time.Minute)
@@ -90,15 +107,63 @@ func (l *Loop) Run(ctx context.Context) error {
 
 func (l *Loop) deliverAll(ctx context.Context) {
 	for {
-		var batch []*llmproxy.Event
-		read := func() (err error) {
-			batch, err = l.cfg.Source.Read(ctx, l.cfg.BatchSize)
-			return err
-		}
-		if !l.try(ctx, "read events", read) || !l.deliverBatch(ctx, batch) || !l.commit(ctx) {
+		batch, ok := l.collect(ctx)
+		if !ok || !l.deliverBatch(ctx, batch) || !l.commit(ctx) {
 			return
 		}
 	}
+}
+
+// collect reads a batch. The first event is waited for; more are waited for until the batch is full or the time to linger is over.
+// What is read and not yet delivered is read again by the next process. It reports false if ctx ended before there was an event.
+func (l *Loop) collect(ctx context.Context) ([]*llmproxy.Event, bool) {
+	var batch []*llmproxy.Event
+	var seen window
+	size, bytes := 0, 0
+	read := func(ctx context.Context) error {
+		events, err := l.cfg.Source.Read(ctx, min(readSize, l.cfg.BatchSize-size))
+		if err != nil {
+			return err
+		}
+		size += len(events)
+		fresh := l.prepare(events, &seen)
+		for _, e := range fresh {
+			bytes += bodyBytes(e)
+		}
+		batch = append(batch, fresh...)
+		l.stats.update(func(s *Stats) {
+			s.Pending = len(batch)
+			for _, e := range fresh {
+				if s.Oldest.IsZero() || e.Time.Before(s.Oldest) {
+					s.Oldest = e.Time
+				}
+			}
+		})
+		return nil
+	}
+	if !l.try(ctx, "read events", func() error { return read(ctx) }) {
+		return nil, false
+	}
+	if l.cfg.Linger > 0 {
+		more, cancel := context.WithTimeout(ctx, l.cfg.Linger)
+		defer cancel()
+		for size < l.cfg.BatchSize && bytes < l.cfg.BatchBytes {
+			if read(more) != nil {
+				break // the time is over, or the next batch says what is wrong
+			}
+		}
+	}
+	return batch, ctx.Err() == nil
+}
+
+func bodyBytes(e *llmproxy.Event) int {
+	n := 0
+	for _, b := range []*llmproxy.Body{e.Request.Body, e.Response.Body} {
+		if b != nil {
+			n += len(b.Head) + len(b.Tail)
+		}
+	}
+	return n
 }
 
 // try does something until it succeeds, and reports whether it did before ctx ended.
@@ -135,7 +200,7 @@ func (l *Loop) commit(ctx context.Context) bool {
 
 // deliverBatch tries until each event is done, and reports whether that was before ctx ended.
 func (l *Loop) deliverBatch(ctx context.Context, batch []*llmproxy.Event) bool {
-	pending := l.prepare(batch)
+	pending := batch
 	for round, failures := 1, 0; len(pending) > 0; round++ {
 		results := l.deliver(ctx, pending)
 		left, after, err := l.settle(pending, results, round)
@@ -154,41 +219,34 @@ func (l *Loop) deliverBatch(ctx context.Context, batch []*llmproxy.Event) bool {
 			return false
 		}
 	}
-	if len(batch) > 0 {
-		l.recovered()
-	}
+	l.recovered()
 	return true
 }
 
-// prepare leaves out what was done before and reads usage, after which bodies are dropped unless the destination wants them.
-func (l *Loop) prepare(batch []*llmproxy.Event) []*llmproxy.Event {
-	var here window
-	pending := make([]*llmproxy.Event, 0, len(batch))
-	var oldest time.Time
+// prepare leaves out what was done before or seen in this batch, and reads usage, after which bodies are dropped unless the
+// destination wants them.
+func (l *Loop) prepare(events []*llmproxy.Event, seen *window) []*llmproxy.Event {
+	fresh := make([]*llmproxy.Event, 0, len(events))
 	unmetered := 0
-	for _, e := range batch {
-		if l.done.has(e) || here.has(e) {
+	for _, e := range events {
+		if l.done.has(e) || seen.has(e) {
 			continue
 		}
-		here.add(e.ID, e.Outcome == llmproxy.Lost)
-		if err := usage.Read(e); err != nil {
+		seen.add(e.ID, e.Outcome == llmproxy.Lost)
+		if err := l.cfg.Meter(e); err != nil {
 			unmetered++
 			l.cfg.Log.Warn("usage could not be read", zap.Stringer("request_id", e.ID), zap.Error(err))
 		}
 		if !l.cfg.Destination.WantsBodies() {
 			e.Request.Body, e.Response.Body = nil, nil
 		}
-		if oldest.IsZero() || e.Time.Before(oldest) {
-			oldest = e.Time
-		}
-		pending = append(pending, e)
+		fresh = append(fresh, e)
 	}
 	l.stats.update(func(s *Stats) {
-		s.Duplicates += uint64(len(batch) - len(pending))
+		s.Duplicates += uint64(len(events) - len(fresh))
 		s.Unmetered += uint64(unmetered)
-		s.Pending, s.Oldest = len(pending), oldest
 	})
-	return pending
+	return fresh
 }
 
 // deliver asks the destination once. If it panics each event is tried alone, and the one at which it panics again is poison.

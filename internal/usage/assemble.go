@@ -254,3 +254,23 @@ func at(list *[]object, i int) object {
 func present(list []object) []object {
 	return slices.DeleteFunc(slices.Clone(list), func(o object) bool { return o == nil })
 }
+
+// maxRequest bounds an inflated request; capture keeps 64 KiB of one.
+const maxRequest = 1 << 20
+
+// Request returns a request's JSON object; one that capture has cut is closed, which cut tells. It is nil if there is none: no body,
+// no JSON object, or a compressed one that is cut.
+func Request(m *llmproxy.Message) (doc []byte, cut bool) {
+	body := m.Body
+	if body == nil {
+		return nil, false
+	}
+	if !isIdentity(m.Encoding) {
+		if body.Truncated() {
+			return nil, true
+		}
+		inflated := Inflate(m.Encoding, slices.Concat(body.Head, body.Tail), maxRequest)
+		body = &llmproxy.Body{Head: inflated, Size: int64(len(inflated))}
+	}
+	return Whole(body)
+}

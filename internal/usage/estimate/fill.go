@@ -57,9 +57,6 @@ func Fill(e *llmproxy.Event) (err error) {
 	return err
 }
 
-// maxRequest bounds an inflated request; capture keeps 64 KiB of one.
-const maxRequest = 1 << 20
-
 // prompt estimates the request, and reports whether a part of it was missing.
 func prompt(e *llmproxy.Event) (*int64, bool) {
 	body := e.Request.Body
@@ -67,14 +64,7 @@ func prompt(e *llmproxy.Event) (*int64, bool) {
 		return nil, false
 	}
 	scale := 1.0
-	if e.Request.Encoding != "" {
-		if body.Truncated() {
-			return nil, false
-		}
-		plain := usage.Inflate(e.Request.Encoding, append(append([]byte(nil), body.Head...), body.Tail...), maxRequest)
-		body = &llmproxy.Body{Head: plain, Size: int64(len(plain))}
-	}
-	request, cut := usage.Whole(body)
+	request, cut := usage.Request(&e.Request)
 	if request == nil {
 		return nil, false
 	}
