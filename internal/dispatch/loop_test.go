@@ -429,12 +429,12 @@ func TestADamagedNoteIsAnError(t *testing.T) {
 }
 
 func TestDestinationsAreOpenedByName(t *testing.T) {
-	require.Equal(t, []string{"file"}, Names())
+	require.Equal(t, []string{"file", "webhook", "helicone", "lunary", "s3", "cloudwatch", "eventbridge"}, Names())
 	d, err := Open("file", Settings{File: FileConfig{Path: "events.jsonl"}})
 	require.NoError(t, err)
 	require.IsType(t, &File{}, d)
 	_, err = Open("file", Settings{})
 	require.ErrorContains(t, err, "needs a path")
 	_, err = Open("pigeon", Settings{})
-	require.EqualError(t, err, `there is no destination "pigeon"; there are: file`)
+	require.EqualError(t, err, `there is no destination "pigeon"; there are: file, webhook, helicone, lunary, s3, cloudwatch, eventbridge`)
 }
