@@ -1,0 +1,192 @@
+package dispatch
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"iter"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/sofatutor/llm-proxy/internal/llmproxy"
+)
+
+// DeadLetter is a line of a file of dead letters.
+type DeadLetter struct {
+	Time        time.Time       `json:"time"` // when the event was given up
+	Destination string          `json:"destination"`
+	Reason      string          `json:"reason"`
+	Attempts    int             `json:"attempts"`
+	Event       json.RawMessage `json:"event"`
+}
+
+// DeadLettersPath is the file of a dispatcher's dead letters in a data folder.
+func DeadLettersPath(dataDir, dispatcher string) string {
+	if dispatcher == "file" {
+		return filepath.Join(dataDir, "dead-letters.jsonl") // the server's own
+	}
+	return filepath.Join(dataDir, "dead-letters-"+dispatcher+".jsonl")
+}
+
+// redriven is what the name of a file has that is being sent again, before the time when that was asked for.
+const redriven = ".redrive-"
+
+// DeadLetterFiles returns the files that hold a dispatcher's dead letters: that which it writes, and those that a redrive has left.
+func DeadLetterFiles(path string) ([]string, error) {
+	files, err := filepath.Glob(strings.TrimSuffix(path, ".jsonl") + redriven + "*.jsonl")
+	if err != nil {
+		return nil, err
+	}
+	if _, err := os.Stat(path); err == nil {
+		files = append(files, path)
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return nil, err
+	}
+	return files, nil
+}
+
+// ReadDeadLetters returns the letters of a file. A last line that is not written to its end is left out.
+func ReadDeadLetters(path string) iter.Seq2[DeadLetter, error] {
+	return func(yield func(DeadLetter, error) bool) {
+		f, err := os.Open(path)
+		if err != nil {
+			yield(DeadLetter{}, err)
+			return
+		}
+		defer func() { _ = f.Close() }() // it was only read
+		for lines := bufio.NewReaderSize(f, 64<<10); ; {
+			line, err := lines.ReadBytes('\n')
+			if errors.Is(err, io.EOF) {
+				return
+			}
+			var letter DeadLetter
+			if err == nil {
+				err = json.Unmarshal(line, &letter)
+			}
+			if err != nil {
+				err = fmt.Errorf("dead letters in %s: %w", path, err)
+			}
+			if !yield(letter, err) || err != nil {
+				return
+			}
+		}
+	}
+}
+
+// settle is how long a line that is being written when its file is renamed has to arrive there.
+const settle = 100 * time.Millisecond
+
+// Redrive sends the dead letters at path to the destination again and returns how many events were taken and how many were given up
+// anew; cfg is that of the loop, its Source and DeadLetters are not used. A dispatcher may go on writing dead letters meanwhile, so
+// the file is first renamed. It is removed when each of its events was taken or, given up anew, is in another file beside it; what a
+// kill or the end of ctx leaves is sent by the next Redrive, all of the file again.
+func Redrive(ctx context.Context, cfg Config, path string) (taken, dead uint64, err error) {
+	name := strings.TrimSuffix(path, ".jsonl") + redriven + time.Now().UTC().Format("20060102T150405.000Z")
+	cfg.DeadLetters = name + "-again.jsonl"
+	if err := os.Rename(path, name+".jsonl"); err == nil {
+		if !wait(ctx, settle) {
+			return 0, 0, ctx.Err()
+		}
+	} else if !errors.Is(err, fs.ErrNotExist) {
+		return 0, 0, err
+	}
+	files, err := DeadLetterFiles(path)
+	if err != nil {
+		return 0, 0, err
+	}
+	for _, file := range files {
+		if file == path {
+			continue // written since
+		}
+		stats, err := redriveFile(ctx, cfg, file)
+		taken, dead = taken+stats.Delivered, dead+stats.Dead
+		if err != nil {
+			return taken, dead, err
+		}
+	}
+	return taken, dead, nil
+}
+
+func redriveFile(ctx context.Context, cfg Config, file string) (Stats, error) {
+	running, done := context.WithCancel(ctx)
+	defer done()
+	source := &letterSource{done: done}
+	for letter, err := range ReadDeadLetters(file) {
+		if err != nil {
+			return Stats{}, err
+		}
+		source.letters = append(source.letters, letter.Event)
+	}
+	var stats Stats
+	if len(source.letters) > 0 {
+		cfg.Source = source
+		l := New(cfg)
+		if err := l.Run(running); err != nil {
+			return l.Stats(), err
+		}
+		if stats = l.Stats(); source.committed < len(source.letters) {
+			return stats, fmt.Errorf("%d of %d dead letters are left: %w", len(source.letters)-source.committed, len(source.letters), leftBecause(ctx, source, stats))
+		}
+	}
+	return stats, os.Remove(file)
+}
+
+// leftBecause is why a redrive has ended early.
+func leftBecause(ctx context.Context, s *letterSource, stats Stats) error {
+	switch {
+	case s.err != nil:
+		return s.err
+	case stats.LastError != "":
+		return errors.New(stats.LastError)
+	}
+	return ctx.Err()
+}
+
+// letterSource is the events of a file of dead letters, once. It ends its loop when the last is committed, or when one cannot be read.
+type letterSource struct {
+	letters   []json.RawMessage
+	read      int
+	committed int
+	err       error
+	done      context.CancelFunc
+}
+
+// Read implements [Source].
+func (s *letterSource) Read(ctx context.Context, n int) ([]*llmproxy.Event, error) {
+	if s.read == len(s.letters) {
+		<-ctx.Done()
+		return nil, ctx.Err()
+	}
+	var events []*llmproxy.Event
+	for ; s.read < len(s.letters) && len(events) < n; s.read++ {
+		e := &llmproxy.Event{}
+		if err := json.Unmarshal(s.letters[s.read], e); err != nil {
+			if len(events) > 0 {
+				break // those before it first
+			}
+			s.err = err
+			s.done()
+			return nil, err
+		}
+		e.UsageKind = kindOfPath(e.Path)
+		events = append(events, e)
+	}
+	return events, nil
+}
+
+// Commit implements [Source].
+func (s *letterSource) Commit([]byte) error {
+	if s.committed = s.read; s.committed == len(s.letters) {
+		s.done()
+	}
+	return nil
+}
+
+// Note implements [Source].
+func (s *letterSource) Note() []byte { return nil }
