@@ -1,0 +1,185 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"github.com/sofatutor/llm-proxy/internal/bus/spool"
+	"github.com/sofatutor/llm-proxy/internal/dispatch"
+)
+
+func newDispatcherCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "dispatcher",
+		Short: "Deliver events to a destination",
+		Long: `Follows the spool in the data folder, that of a running server or of one that
+has ended, and delivers each event to the service. Each dispatcher has a name and
+a durable cursor of its own, so any number run beside each other and none misses
+an event; of several with one name, one delivers.
+
+Services: ` + strings.Join(dispatch.Names(), ", ") + `.
+
+Credentials are read from the environment only, since others can read a process's
+arguments. What a service never takes goes to the dead letters, with its reason.`,
+		Example: `llm-proxy dispatcher --service file --file events.jsonl
+LLM_PROXY_WEBHOOK_URL=https://example.com/hook llm-proxy dispatcher --service webhook
+llm-proxy dispatcher --service s3 --s3-bucket my-events --once
+llm-proxy dispatcher dead-letters list --service webhook
+llm-proxy dispatcher redrive --service webhook`,
+		Args: noArgs,
+		RunE: runDispatcher,
+	}
+	addDispatcherSettings(cmd)
+	cmd.Flags().Bool("once", false, "end when all events that are there are delivered")
+	cmd.AddCommand(newDeadLettersCommand(), newRedriveCommand())
+	return cmd
+}
+
+// dispatcher is one that the settings describe.
+type dispatcher struct {
+	settings *dispatcherSettings
+	config   dispatch.Config
+	letters  string // path of its dead letters
+	spool    string // folder
+	log      *zap.Logger
+	closeLog func() error
+}
+
+// newDispatcher reads what a command was told.
+func newDispatcher(cmd *cobra.Command) (*dispatcher, error) {
+	s, err := loadDispatcherSettings(cmd)
+	if err != nil {
+		return nil, err
+	}
+	prices, err := s.prices()
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	destination, err := dispatch.Open(s.Service, s.destination())
+	if err != nil {
+		return nil, &exitError{exitUsage, err}
+	}
+	d := &dispatcher{settings: &s, letters: dispatch.DeadLettersPath(s.base.DataDir, s.Name), spool: filepath.Join(s.base.DataDir, "spool")}
+	d.log, d.closeLog = newLogger(&s.base, cmd.ErrOrStderr())
+	d.config = dispatch.Config{
+		Name: s.Name, Destination: destination, DeadLetters: d.letters, Meter: dispatch.Meter(prices),
+		MaxAttempts: s.MaxAttempts, BatchSize: s.BatchSize, Linger: s.Linger, Log: d.log,
+	}
+	return d, nil
+}
+
+// drainedEvery is how often a dispatcher that is to end looks whether it may.
+const drainedEvery = 20 * time.Millisecond
+
+func runDispatcher(cmd *cobra.Command, _ []string) (err error) {
+	once, err := cmd.Flags().GetBool("once")
+	if err != nil {
+		return err
+	}
+	d, err := newDispatcher(cmd)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.closeLog()) }()
+	follower, err := spool.Follow(d.spool, d.settings.Name, d.log)
+	if errors.Is(err, spool.ErrLocked) {
+		return &exitError{exitRefused, fmt.Errorf("another process delivers as %q; give this one a --name of its own to deliver beside it", d.settings.Name)}
+	}
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, follower.Close()) }()
+	d.config.Source = follower
+	if once && d.config.Linger == 0 {
+		d.config.Linger = drainedEvery // nothing more is to come
+	}
+	loop := dispatch.New(d.config)
+	d.log.Info("delivers events", zap.String("destination", d.settings.Name), zap.String("service", d.settings.Service), zap.String("spool", d.spool))
+	ctx, cancel := context.WithCancel(cmd.Context())
+	defer cancel()
+	ended := make(chan error, 1)
+	go func() { ended <- loop.Run(ctx) }()
+	if once {
+		err = d.untilDrained(ctx, follower, loop)
+		cancel()
+	}
+	err = errors.Join(err, <-ended)
+	stats := loop.Stats()
+	d.log.Info("has ended", zap.Uint64("delivered", stats.Delivered), zap.Uint64("dead", stats.Dead), zap.Uint64("duplicates", stats.Duplicates))
+	return err
+}
+
+// untilDrained waits until each event that is there is delivered or among the dead letters, or the service has failed for too long.
+func (d *dispatcher) untilDrained(ctx context.Context, follower *spool.Follower, loop *dispatch.Loop) error {
+	tick := time.NewTicker(drainedEvery)
+	defer tick.Stop()
+	var failingSince time.Time
+	for {
+		_, oldest, err := follower.Backlog()
+		if err != nil || oldest.IsZero() {
+			return err
+		}
+		switch stats := loop.Stats(); {
+		case !stats.Failing:
+			failingSince = time.Time{}
+		case failingSince.IsZero():
+			failingSince = time.Now()
+		case time.Since(failingSince) > d.settings.GiveUp:
+			return &exitError{exitUnreachable, fmt.Errorf("%s does not take events, they stay in the spool: %s", d.settings.Service, stats.LastError)}
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func newRedriveCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "redrive",
+		Short: "Deliver dead letters again",
+		Long: `Delivers a dispatcher's dead letters again, also while it runs. Those that are
+refused again are dead letters again.`,
+		Example: "llm-proxy dispatcher redrive --service webhook",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			d, err := newDispatcher(cmd)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, d.closeLog()) }()
+			if d.settings.Service == "file" { // two processes cannot write one log
+				follower, err := spool.Follow(d.spool, d.settings.Name, d.log)
+				if err != nil {
+					return &exitError{exitRefused, fmt.Errorf("the process that writes the file must have ended: %w", err)}
+				}
+				defer func() { err = errors.Join(err, follower.Close()) }()
+			}
+			if d.config.MaxAttempts == 0 {
+				d.config.MaxAttempts = redriveAttempts
+			}
+			taken, dead, err := dispatch.Redrive(cmd.Context(), d.config, d.letters)
+			if _, printErr := fmt.Fprintf(cmd.OutOrStdout(), "delivered %d, dead again %d\n", taken, dead); err == nil {
+				err = printErr
+			}
+			return err
+		},
+	}
+	addDispatcherSettings(cmd)
+	return cmd
+}
+
+// redriveAttempts are the tries of an event that is sent again.
+const redriveAttempts = 5
+
+// isService reports whether there is a service of that name.
+func isService(name string) bool { return slices.Contains(dispatch.Names(), name) }

@@ -1,0 +1,167 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/caarlos0/env/v11"
+	"github.com/spf13/cobra"
+
+	"github.com/sofatutor/llm-proxy/internal/dispatch"
+	"github.com/sofatutor/llm-proxy/internal/llmproxy"
+	"github.com/sofatutor/llm-proxy/internal/usage/price"
+)
+
+// dispatcherSettings are those of a dispatcher, each by environment variable or, where it has one, by flag; credentials have none.
+// It also has the server's data folder and logs.
+type dispatcherSettings struct {
+	Service     string        `env:"LLM_PROXY_SERVICE" flag:"service" help:"where to: one of the services above"`
+	Name        string        `env:"LLM_PROXY_DISPATCHER_NAME" flag:"name" help:"name of the cursor and the dead letters (default: the service)"`
+	Bodies      bool          `env:"LLM_PROXY_DISPATCHER_BODIES" flag:"bodies" help:"records have the captured bodies: true or false; helicone, lunary and eventbridge always get them (default: false)"`
+	MaxAttempts int           `env:"LLM_PROXY_DISPATCHER_MAX_ATTEMPTS" flag:"max-attempts" help:"tries of an event before it goes to the dead letters; 0 tries for ever (default: 0, in a redrive 5)"`
+	BatchSize   int           `env:"LLM_PROXY_DISPATCHER_BATCH_SIZE" flag:"batch-size" help:"events delivered together at most (default: what suits the service)"`
+	Linger      time.Duration `env:"LLM_PROXY_DISPATCHER_LINGER" flag:"linger" help:"how long events wait for others to be delivered with (default: what suits the service)"`
+	GiveUp      time.Duration `env:"LLM_PROXY_DISPATCHER_GIVE_UP" envDefault:"1m" flag:"give-up" help:"with --once: how long the service may fail before the dispatcher ends with exit code 4"`
+	Prices      string        `env:"LLM_PROXY_PRICES" flag:"prices" help:"file with prices in place of those that are built in, JSON or YAML"`
+
+	File string `env:"LLM_PROXY_DISPATCHER_FILE" flag:"file" help:"file: path of the log"`
+
+	WebhookURL    string `env:"LLM_PROXY_WEBHOOK_URL" secret:"true" help:"webhook: where to"`
+	LoggingURL    string `env:"LOGGING_URL" secret:"true" help:"the same, under its older name"`
+	WebhookSecret string `env:"LLM_PROXY_WEBHOOK_SECRET" secret:"true" help:"webhook: signs each call, as standardwebhooks.com has it"`
+	WebhookAuth   string `env:"LLM_PROXY_WEBHOOK_AUTHORIZATION" secret:"true" help:"webhook: value of the Authorization header"`
+	WebhookBatch  int    `env:"LLM_PROXY_WEBHOOK_BATCH" flag:"webhook-batch" help:"webhook: events in one call; more than one are posted as a list (default: 1)"`
+
+	HeliconeKey string `env:"HELICONE_API_KEY" secret:"true" help:"helicone: key"`
+	HeliconeURL string `env:"LLM_PROXY_HELICONE_URL" flag:"helicone-url" help:"helicone: base URL (default: https://api.worker.helicone.ai)"`
+
+	LunaryKey string `env:"LUNARY_PUBLIC_KEY" secret:"true" help:"lunary: the project's key"`
+	LunaryURL string `env:"LLM_PROXY_LUNARY_URL" flag:"lunary-url" help:"lunary: base URL (default: https://api.lunary.ai)"`
+
+	S3Bucket    string `env:"LLM_PROXY_S3_BUCKET" flag:"s3-bucket" help:"s3: bucket"`
+	S3Prefix    string `env:"LLM_PROXY_S3_PREFIX" flag:"s3-prefix" help:"s3: prefix of the keys (default: events/)"`
+	S3PathStyle bool   `env:"LLM_PROXY_S3_PATH_STYLE" flag:"s3-path-style" help:"s3: the bucket stands in the path, for stores that speak S3: true or false (default: false)"`
+
+	LogGroup  string `env:"LLM_PROXY_LOG_GROUP" flag:"log-group" help:"cloudwatch: log group, made if it is not there"`
+	LogStream string `env:"LLM_PROXY_LOG_STREAM" flag:"log-stream" help:"cloudwatch: stream in the group (default: events)"`
+	Namespace string `env:"LLM_PROXY_METRICS_NAMESPACE" flag:"metrics-namespace" help:"cloudwatch: namespace of the metrics (default: LlmProxy)"`
+
+	Bus string `env:"LLM_PROXY_EVENT_BUS" flag:"event-bus" help:"eventbridge: name or ARN of the bus"`
+
+	base settings // data folder and log
+}
+
+// dispatcherBase are the flags that a dispatcher shares with the server.
+var dispatcherBase = []string{"data-dir", "log-level", "log-file"}
+
+func addDispatcherSettings(cmd *cobra.Command) {
+	addSettings(cmd, dispatcherBase...)
+	for field := range reflect.TypeFor[dispatcherSettings]().Fields() {
+		name := field.Tag.Get("flag")
+		if name == "" {
+			continue
+		}
+		cmd.Flags().String(name, "", fmt.Sprintf("%s [%s]", field.Tag.Get("help"), field.Tag.Get("env")))
+		if field.Type.Kind() == reflect.Bool {
+			cmd.Flags().Lookup(name).NoOptDefVal = "true"
+		}
+		if value := field.Tag.Get("envDefault"); value != "" {
+			cmd.Flags().Lookup(name).DefValue = value
+		}
+	}
+}
+
+// loadDispatcherSettings reads flags and environment. All that cannot be taken is named in one error.
+func loadDispatcherSettings(cmd *cobra.Command) (dispatcherSettings, error) {
+	base, err := loadSettings(cmd)
+	if err != nil {
+		return dispatcherSettings{}, err
+	}
+	environment := env.ToMap(os.Environ())
+	for field := range reflect.TypeFor[dispatcherSettings]().Fields() {
+		if flag := cmd.Flags().Lookup(field.Tag.Get("flag")); flag != nil && flag.Changed {
+			environment[field.Tag.Get("env")] = flag.Value.String()
+		}
+	}
+	s := dispatcherSettings{base: base}
+	var problems []string
+	err = env.ParseWithOptions(&s, env.Options{Environment: environment})
+	var all env.AggregateError
+	if errors.As(err, &all) {
+		for _, one := range all.Errors {
+			problems = append(problems, dispatcherProblem(one))
+		}
+	} else if err != nil {
+		problems = append(problems, err.Error())
+	}
+	if problems == nil {
+		problems = s.check()
+	}
+	if problems != nil {
+		return dispatcherSettings{}, usageError("%s", strings.Join(problems, "\n"))
+	}
+	if s.Name == "" {
+		s.Name = s.Service
+	}
+	if s.WebhookURL == "" {
+		s.WebhookURL = s.LoggingURL
+	}
+	return s, nil
+}
+
+// dispatcherProblem names the setting that cannot be read.
+func dispatcherProblem(err error) string {
+	var parse env.ParseError
+	if errors.As(err, &parse) {
+		if field, ok := reflect.TypeFor[dispatcherSettings]().FieldByName(parse.Name); ok {
+			return fmt.Sprintf("--%s (%s): %v", field.Tag.Get("flag"), field.Tag.Get("env"), parse.Err)
+		}
+	}
+	return err.Error()
+}
+
+// check names what makes no sense.
+func (s *dispatcherSettings) check() (problems []string) {
+	if !slices.Contains(dispatch.Names(), s.Service) {
+		problems = append(problems, fmt.Sprintf("--service (LLM_PROXY_SERVICE): %q is none of %s", s.Service, strings.Join(dispatch.Names(), ", ")))
+	}
+	for name, n := range map[string]int64{
+		"--max-attempts (LLM_PROXY_DISPATCHER_MAX_ATTEMPTS)": int64(s.MaxAttempts), "--batch-size (LLM_PROXY_DISPATCHER_BATCH_SIZE)": int64(s.BatchSize),
+		"--linger (LLM_PROXY_DISPATCHER_LINGER)": int64(s.Linger), "--give-up (LLM_PROXY_DISPATCHER_GIVE_UP)": int64(s.GiveUp), "--webhook-batch (LLM_PROXY_WEBHOOK_BATCH)": int64(s.WebhookBatch),
+	} {
+		if n < 0 {
+			problems = append(problems, name+": must not be negative")
+		}
+	}
+	slices.Sort(problems)
+	return problems
+}
+
+// destination is what the destinations are told.
+func (s *dispatcherSettings) destination() dispatch.Settings {
+	return dispatch.Settings{
+		File: dispatch.FileConfig{Path: s.File, Bodies: s.Bodies},
+		Webhook: dispatch.WebhookConfig{
+			URL: llmproxy.NewSecret(s.WebhookURL), Secret: llmproxy.NewSecret(s.WebhookSecret), Authorization: llmproxy.NewSecret(s.WebhookAuth),
+			Batch: s.WebhookBatch, Bodies: s.Bodies,
+		},
+		Helicone:    dispatch.HeliconeConfig{Key: llmproxy.NewSecret(s.HeliconeKey), BaseURL: s.HeliconeURL},
+		Lunary:      dispatch.LunaryConfig{Key: llmproxy.NewSecret(s.LunaryKey), BaseURL: s.LunaryURL},
+		S3:          dispatch.S3Config{Bucket: s.S3Bucket, Prefix: s.S3Prefix, PathStyle: s.S3PathStyle, Bodies: s.Bodies},
+		CloudWatch:  dispatch.CloudWatchConfig{Group: s.LogGroup, Stream: s.LogStream, Namespace: s.Namespace, Bodies: s.Bodies},
+		EventBridge: dispatch.EventBridgeConfig{Bus: s.Bus},
+	}
+}
+
+// prices is the table of what models cost.
+func (s *dispatcherSettings) prices() (*price.Table, error) {
+	if s.Prices == "" {
+		return price.Embedded(), nil
+	}
+	return price.Embedded().WithFile(s.Prices)
+}
