@@ -22,6 +22,8 @@ var (
 	ErrUnavailable = errors.New("store unavailable")
 	// ErrConflict: the revision asked for is not the current one.
 	ErrConflict = errors.New("changed by somebody else meanwhile")
+	// ErrKeyReused: the idempotency key belongs to another request.
+	ErrKeyReused = errors.New("idempotency key used for another request")
 	// ErrKeyUnavailable: the provider key cannot be opened: the sealing secret is missing or another one, or the ciphertext is
 	// damaged or belongs to another project.
 	ErrKeyUnavailable = errors.New("provider key unavailable")

@@ -13,6 +13,10 @@ import (
 type Store interface {
 	// CreateProject stores a new project.
 	CreateProject(ctx context.Context, p llmproxy.Project, entry llmproxy.AuditEntry) error
+	// CreateProjectOnce stores a new project and remembers it under once.Key, in one step. Where the key is remembered at
+	// p.CreatedAt already, nothing is stored and the id of the earlier project is returned, or [llmproxy.ErrKeyReused] if the
+	// fingerprint is another one. Of several at once one is stored.
+	CreateProjectOnce(ctx context.Context, p llmproxy.Project, entry llmproxy.AuditEntry, once llmproxy.Once) (llmproxy.ProjectID, error)
 	// Project returns a project; a deleted one is not found.
 	Project(ctx context.Context, id llmproxy.ProjectID) (llmproxy.Project, error)
 	// Projects lists projects, newest first. More says that there are further ones after the last.

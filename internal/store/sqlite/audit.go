@@ -69,7 +69,7 @@ const (
 )
 
 // Sweep removes tokens that expired, projects that were deleted (with their tokens) and audit entries, each so long ago that nobody
-// looks for them any more, and returns how many rows went.
+// looks for them any more, and idempotency keys that are forgotten. It returns how many rows went.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int64, err error) {
 	old, oldAudit := toMillis(now.Add(-keepTokens)), toMillis(now.Add(-keepAudit))
 	err = s.write(ctx, func(tx *sql.Tx) error {
@@ -81,6 +81,7 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int64, err er
 			{`DELETE FROM tokens WHERE project_id IN (SELECT id FROM projects WHERE deleted_at > 0 AND deleted_at < ?)`, old},
 			{`DELETE FROM projects WHERE deleted_at > 0 AND deleted_at < ?`, old},
 			{`DELETE FROM audit WHERE time < ?`, oldAudit},
+			{`DELETE FROM idempotency WHERE until <= ?`, toMillis(now)},
 		} {
 			result, err := tx.ExecContext(ctx, step.query, step.arg)
 			if err != nil {

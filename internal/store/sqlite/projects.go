@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"crypto/subtle"
 	"database/sql"
 	"errors"
 	"time"
@@ -54,6 +55,36 @@ func (s *Store) CreateProject(ctx context.Context, p llmproxy.Project, entry llm
 		}
 		return putAudit(ctx, tx, &entry)
 	})
+}
+
+// CreateProjectOnce stores a new project unless one was stored under the same key, and returns the id of that which is stored.
+func (s *Store) CreateProjectOnce(ctx context.Context, p llmproxy.Project, entry llmproxy.AuditEntry, once llmproxy.Once) (llmproxy.ProjectID, error) {
+	id := p.ID
+	err := s.write(ctx, func(tx *sql.Tx) error {
+		var project, fingerprint []byte
+		err := tx.QueryRowContext(ctx, `SELECT project_id, fingerprint FROM idempotency WHERE key = ? AND until > ?`, once.Key[:], toMillis(p.CreatedAt)).Scan(&project, &fingerprint)
+		if err == nil {
+			copy(id.UUID[:], project)
+			if subtle.ConstantTimeCompare(fingerprint, once.Fingerprint[:]) != 1 {
+				return llmproxy.ErrKeyReused
+			}
+			return nil
+		}
+		if !errors.Is(err, sql.ErrNoRows) {
+			return unavailable(err)
+		}
+		if _, err := tx.ExecContext(ctx, `REPLACE INTO idempotency (key, fingerprint, project_id, until) VALUES (?,?,?,?)`, once.Key[:], once.Fingerprint[:], p.ID.UUID[:], toMillis(once.Until)); err != nil {
+			return unavailable(err)
+		}
+		if err := putProject(ctx, tx, "INSERT", &p); err != nil {
+			return err
+		}
+		return putAudit(ctx, tx, &entry)
+	})
+	if err != nil {
+		return llmproxy.ProjectID{}, err
+	}
+	return id, nil
 }
 
 // Project returns a project; a deleted one is not found.
