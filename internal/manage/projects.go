@@ -2,10 +2,15 @@ package manage
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/json"
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 	"unicode/utf8"
 
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
@@ -30,6 +35,9 @@ type NewProject struct {
 	APIKeyRef   string // instead of APIKey
 	Capture     llmproxy.Capture
 	Endpoints   []llmproxy.EndpointGroup // empty takes inference
+
+	// IdempotencyKey makes one project of requests that are sent again within 24 hours; empty makes one of each.
+	IdempotencyKey string
 }
 
 // ProjectPatch is what is to change of a project; nil stays as it is.
@@ -43,10 +51,14 @@ type ProjectPatch struct {
 	Capture     *llmproxy.Capture
 	Endpoints   *[]llmproxy.EndpointGroup
 	Active      *bool
-	IfRevision  int64 // 0 takes any
+	IfRevision  []int64 // one of them has to be current; none takes any
 }
 
-// CreateProject makes a project, active and without tokens.
+// keepIdempotencyKeys is how long a creation may be sent again.
+const keepIdempotencyKeys = 24 * time.Hour
+
+// CreateProject makes a project, active and without tokens. Under an idempotency key that has made one already, that project is returned
+// as it now is; [llmproxy.ErrKeyReused] says that the key was used for another request, [llmproxy.ErrNotFound] that the project is gone.
 func (s *Service) CreateProject(ctx context.Context, actor llmproxy.Actor, in NewProject) (llmproxy.Project, error) {
 	now := s.now()
 	p := llmproxy.Project{
@@ -65,6 +77,8 @@ func (s *Service) CreateProject(ctx context.Context, actor llmproxy.Actor, in Ne
 		problems.add("api_key", "give either api_key or api_key_ref")
 	case !in.APIKey.IsZero():
 		checkAPIKey(&problems, in.APIKey)
+	default:
+		s.checkKeyRef(&problems, in.APIKeyRef)
 	}
 	if err := problems.err(); err != nil {
 		return llmproxy.Project{}, err
@@ -75,7 +89,33 @@ func (s *Service) CreateProject(ctx context.Context, actor llmproxy.Actor, in Ne
 	e := entry(now, actor, "project.create")
 	e.ProjectID = p.ID
 	_, e.After = changed(nil, projectFields(&p))
-	return p, s.cfg.Store.CreateProject(ctx, p, e)
+	if in.IdempotencyKey == "" {
+		return p, s.cfg.Store.CreateProject(ctx, p, e)
+	}
+	id, err := s.cfg.Store.CreateProjectOnce(ctx, p, e, in.once(actor, now))
+	switch {
+	case err != nil:
+		return llmproxy.Project{}, err
+	case id == p.ID:
+		return p, nil
+	}
+	return s.cfg.Store.Project(ctx, id)
+}
+
+// once is how the store remembers the request. The fingerprint is keyed with the idempotency key, which is not stored, so that whoever
+// reads the store cannot try provider keys against it.
+func (in *NewProject) once(actor llmproxy.Actor, now time.Time) llmproxy.Once {
+	fingerprint := hmac.New(sha256.New, []byte(in.IdempotencyKey))
+	_ = json.NewEncoder(fingerprint).Encode(struct { // neither the encoder nor the hash can fail: strings, and a map of them
+		Texts     []string
+		Metadata  map[string]string
+		Endpoints []llmproxy.EndpointGroup
+	}{
+		[]string{in.Name, in.Description, in.Provider, in.APIKey.Reveal(), in.APIKeyRef, string(in.Capture)}, in.Metadata, in.Endpoints,
+	})
+	once := llmproxy.Once{Key: sha256.Sum256([]byte(actor.Name + "\x00" + in.IdempotencyKey)), Until: now.Add(keepIdempotencyKeys)}
+	fingerprint.Sum(once.Fingerprint[:0])
+	return once
 }
 
 // sealKey puts a key into the project; a zero one leaves its reference alone.
@@ -108,7 +148,7 @@ func (s *Service) checkProject(p *llmproxy.Project) FieldErrors {
 		if key == "" {
 			problems.add("metadata", "has an empty key")
 		}
-		checkText(&problems, "metadata key", key, maxMetadataKey)
+		checkText(&problems, "metadata", key, maxMetadataKey)
 		checkText(&problems, "metadata."+key, value, maxMetadataValue)
 	}
 	if !slices.Contains(s.cfg.Providers, p.Provider) {
@@ -149,6 +189,19 @@ func checkAPIKey(problems *FieldErrors, key llmproxy.Secret) {
 	}
 	if len(key.Reveal()) > 4096 {
 		problems.add("api_key", "is longer than 4096 characters")
+	}
+}
+
+// keyRef is what a secret may be called.
+var keyRef = regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]{1,512}$`)
+
+// checkKeyRef takes only names of secrets that belong to this installation: others might be anybody's.
+func (s *Service) checkKeyRef(problems *FieldErrors, ref string) {
+	switch {
+	case s.cfg.KeyRefPrefix == "":
+		problems.add("api_key_ref", "this installation keeps provider keys itself: give api_key")
+	case !keyRef.MatchString(ref) || !strings.HasPrefix(ref, s.cfg.KeyRefPrefix) || ref == s.cfg.KeyRefPrefix:
+		problems.add("api_key_ref", "must be the name of a secret that begins with %s", s.cfg.KeyRefPrefix)
 	}
 }
 
@@ -205,8 +258,8 @@ func (s *Service) UpdateProject(ctx context.Context, actor llmproxy.Actor, id ll
 			}
 			checkAPIKey(&problems, *patch.APIKey)
 		}
-		if patch.APIKeyRef != nil && *patch.APIKeyRef == "" {
-			problems.add("api_key_ref", "must not be empty")
+		if patch.APIKeyRef != nil {
+			s.checkKeyRef(&problems, *patch.APIKeyRef)
 		}
 		if err := problems.err(); err != nil {
 			return llmproxy.AuditEntry{}, err

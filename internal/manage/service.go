@@ -25,6 +25,8 @@ type Config struct {
 	Providers []string // names that a project may have; required
 	Default   string   // provider of a project that names none; required
 
+	// KeyRefPrefix begins the names of secrets that may hold a project's key. Empty: there are none.
+	KeyRefPrefix string
 	// DefaultMaxRequests is the lifetime cap of a token minted without one. 0 is none.
 	DefaultMaxRequests int64
 	// Now is the clock. Nil is time.Now.
@@ -90,9 +92,9 @@ func changed(before, after map[string]string) (was, is map[string]string) {
 	return was, is
 }
 
-// checkRevision refuses a change of what is no longer as the caller saw it; 0 asks for none in particular.
-func checkRevision(want, have int64) error {
-	if want != 0 && want != have {
+// checkRevision refuses a change of what is no longer as the caller saw it.
+func checkRevision(want []int64, have int64) error {
+	if len(want) > 0 && !slices.Contains(want, have) {
 		return fmt.Errorf("revision %d was asked for, %d is current: %w", want, have, llmproxy.ErrConflict)
 	}
 	return nil

@@ -3,6 +3,7 @@ package manage
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -45,7 +46,7 @@ type TokenPatch struct {
 	ExpiresAt       *time.Time
 	MaxRequests     *Limit
 	RequestsPerHour *Limit
-	IfRevision      int64 // 0 takes any
+	IfRevision      []int64 // one of them has to be current; none takes any
 }
 
 // MintToken makes a token. Its secret is returned this once and kept nowhere.
@@ -149,6 +150,9 @@ func (s *Service) UpdateToken(ctx context.Context, actor llmproxy.Actor, id llmp
 			if g.ExpiresAt.Sub(s.now()) > maxDurationMinutes*time.Minute {
 				problems.add("expires_at", "must be within %d minutes from now", maxDurationMinutes)
 			}
+			if g.ExpiresAt.Before(g.CreatedAt) {
+				problems.add("expires_at", "must not lie before the token's creation")
+			}
 		}
 		setLimit(&problems, "max_requests", &g.MaxRequests, patch.MaxRequests)
 		setLimit(&problems, "requests_per_hour", &g.RequestsPerHour, patch.RequestsPerHour)
@@ -179,13 +183,19 @@ func (s *Service) told(actor llmproxy.Actor, action string, change func(*llmprox
 	}
 }
 
-// RevokeTokens revokes up to 90 tokens, all or none. It is final; one that was revoked before keeps its time.
+// RevokeTokens revokes up to 90 tokens, all or none. It is final; one that was revoked before keeps its time. An id may stand twice.
 func (s *Service) RevokeTokens(ctx context.Context, actor llmproxy.Actor, ids ...llmproxy.TokenID) error {
 	if len(ids) == 0 || len(ids) > maxBatch {
 		return FieldErrors{{"tokens", fmt.Sprintf("must name from 1 to %d tokens", maxBatch)}}
 	}
 	now := s.now()
-	_, err := s.cfg.Store.UpdateTokens(ctx, ids, s.told(actor, "token.revoke", func(g *llmproxy.Gate) error {
+	var each []llmproxy.TokenID
+	for _, id := range ids {
+		if !slices.Contains(each, id) {
+			each = append(each, id)
+		}
+	}
+	_, err := s.cfg.Store.UpdateTokens(ctx, each, s.told(actor, "token.revoke", func(g *llmproxy.Gate) error {
 		g.Active = false
 		if g.RevokedAt.IsZero() {
 			g.RevokedAt = now
