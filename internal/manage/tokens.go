@@ -113,7 +113,7 @@ func checkDropped(problems *FieldErrors, names []string) {
 // tokenFields are the fields of a token that its audit tells.
 func tokenFields(t *llmproxy.Token) map[string]string {
 	return map[string]string{
-		"name": t.Name, "expires_at": t.ExpiresAt.UTC().Format(time.RFC3339), "is_active": strconv.FormatBool(t.Active),
+		"name": t.Name, "expires_at": t.ExpiresAt.UTC().Format(time.RFC3339Nano), "is_active": strconv.FormatBool(t.Active),
 		"max_requests": limitText(t.MaxRequests), "requests_per_hour": limitText(t.RequestsPerHour), "request_headers_drop": strings.Join(t.RequestHeadersDrop, ","),
 	}
 }
@@ -205,14 +205,14 @@ func (s *Service) RevokeTokens(ctx context.Context, actor llmproxy.Actor, ids ..
 	return err
 }
 
-// RotateToken gives the token a new secret, returned this once. Id and counter stay. The secret before is good for the grace period
-// more, the one before that ends at once.
-func (s *Service) RotateToken(ctx context.Context, actor llmproxy.Actor, id llmproxy.TokenID, grace time.Duration) (llmproxy.Token, llmproxy.Secret, error) {
+// RotateToken gives the token a new secret, returned this once. Id and counter stay. The secret before is good until previousUntil, a
+// grace period from now; the one before that ends at once.
+func (s *Service) RotateToken(ctx context.Context, actor llmproxy.Actor, id llmproxy.TokenID, grace time.Duration) (t llmproxy.Token, secret llmproxy.Secret, previousUntil time.Time, err error) {
 	if grace < 0 || grace > maxDurationMinutes*time.Minute {
-		return llmproxy.Token{}, llmproxy.Secret{}, FieldErrors{{"grace_minutes", fmt.Sprintf("must be from 0 to %d", maxDurationMinutes)}}
+		return llmproxy.Token{}, llmproxy.Secret{}, time.Time{}, FieldErrors{{"grace_minutes", fmt.Sprintf("must be from 0 to %d", maxDurationMinutes)}}
 	}
-	secret := llmproxy.NewTokenSecret(id)
-	token, err := s.updateOne(ctx, actor, id, "token.rotate", func(g *llmproxy.Gate) error {
+	secret = llmproxy.NewTokenSecret(id)
+	t, err = s.updateOne(ctx, actor, id, "token.rotate", func(g *llmproxy.Gate) error {
 		now := s.now()
 		switch {
 		case !g.Active:
@@ -220,12 +220,13 @@ func (s *Service) RotateToken(ctx context.Context, actor llmproxy.Actor, id llmp
 		case !now.Before(g.ExpiresAt):
 			return llmproxy.ErrExpired
 		}
-		g.PreviousHash, g.PreviousUntil = g.Hash, now.Add(grace)
+		previousUntil = now.Add(grace)
+		g.PreviousHash, g.PreviousUntil = g.Hash, previousUntil
 		g.Hash = llmproxy.HashTokenSecret(secret.Reveal())
 		return nil
 	})
 	if err != nil {
-		return llmproxy.Token{}, llmproxy.Secret{}, err
+		return llmproxy.Token{}, llmproxy.Secret{}, time.Time{}, err
 	}
-	return token, secret, nil
+	return t, secret, previousUntil, nil
 }

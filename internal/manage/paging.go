@@ -1,0 +1,61 @@
+package manage
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"net/url"
+
+	"github.com/sofatutor/llm-proxy/internal/llmproxy"
+)
+
+// PageParams are the parameters of every listing.
+type PageParams struct {
+	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"100"`
+	Cursor string `query:"cursor" maxLength:"100" doc:"From the Link of the page before; it goes with the same filters only"`
+}
+
+// A cursor is opaque to clients: a version, the id that the page before ended with, and 8 bytes that bind it to listing and filters.
+const cursorVersion = 1
+
+// filterOf is what a listing is narrowed by, in one spelling.
+func filterOf(path string, query url.Values) string {
+	filters := url.Values{}
+	for name, values := range query {
+		if name != "cursor" && name != "limit" {
+			filters[name] = values
+		}
+	}
+	return path + "?" + filters.Encode()
+}
+
+func newCursor(filter string, after llmproxy.UUID) string {
+	sum := sha256.Sum256([]byte(filter))
+	raw := append([]byte{cursorVersion}, after[:]...)
+	return base64.RawURLEncoding.EncodeToString(append(raw, sum[:8]...))
+}
+
+// page is the page that the parameters ask for.
+func (c *call) page(p PageParams) (llmproxy.Page, error) {
+	page := llmproxy.Page{Limit: p.Limit}
+	if p.Cursor == "" {
+		return page, nil
+	}
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(p.Cursor)
+	if err == nil && len(raw) == 1+16+8 {
+		copy(page.After[:], raw[1:17])
+	}
+	if page.After.IsZero() || newCursor(filterOf(c.url.Path, c.url.Query()), page.After) != p.Cursor {
+		return page, FieldErrors{{"cursor", "belongs to another listing or other filters: begin without it"}}
+	}
+	return page, nil
+}
+
+// next is the Link to the page after the id; empty where there is none.
+func (c *call) next(more bool, last llmproxy.UUID) string {
+	if !more {
+		return ""
+	}
+	query := c.url.Query()
+	query.Set("cursor", newCursor(filterOf(c.url.Path, query), last))
+	return "<" + c.url.Path + "?" + query.Encode() + `>; rel="next"`
+}

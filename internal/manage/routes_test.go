@@ -1,0 +1,421 @@
+package manage_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sofatutor/llm-proxy/internal/llmproxy"
+)
+
+func TestAProjectIsManagedOverHTTP(t *testing.T) {
+	a := newAPI(t)
+	got := a.want(t, http.StatusCreated, "POST", "/manage/projects", m{
+		"name": "Team A", "description": "of the sixth floor", "metadata": m{"cost_centre": "4711"}, "api_key": fakeKey, "capture": "metadata", "endpoints": []string{"inference", "stored"},
+	})
+	p := got.object(t)
+	id := p["project_id"].(string)
+	require.Equal(t, "/manage/projects/"+id, got.header.Get("Location"))
+	require.Equal(t, `"1"`, got.header.Get("ETag"))
+	for field, want := range map[string]any{
+		"name": "Team A", "description": "of the sixth floor", "metadata": m{"cost_centre": "4711"}, "provider": "openai", "is_active": true, "key_hint": "wxyz",
+		"capture": "metadata", "endpoints": []any{"inference", "stored"}, "revision": 1.0,
+	} {
+		require.Equal(t, want, p[field], field)
+	}
+	require.Equal(t, p, a.want(t, http.StatusOK, "GET", "/manage/projects/"+id, nil).object(t))
+	require.Equal(t, []map[string]any{p}, a.want(t, http.StatusOK, "GET", "/manage/projects", nil).list(t))
+
+	changed := a.want(t, http.StatusOK, "PATCH", "/manage/projects/"+id, m{"description": nil, "metadata": nil, "capture": nil, "endpoints": nil, "is_active": false})
+	p = changed.object(t)
+	require.Equal(t, []any{"Team A", "", m{}, nil, []any{"inference"}, false}, []any{p["name"], p["description"], p["metadata"], p["capture"], p["endpoints"], p["is_active"]}, "null is cleared, absent is unchanged")
+	require.Equal(t, `"2"`, changed.header.Get("ETag"))
+	require.Empty(t, a.want(t, http.StatusOK, "GET", "/manage/projects?active=true", nil).list(t))
+	require.Len(t, a.want(t, http.StatusOK, "GET", "/manage/projects?active=false&q=team", nil).list(t), 1)
+	require.Empty(t, a.want(t, http.StatusOK, "GET", "/manage/projects?q=Team_A", nil).list(t))
+
+	a.want(t, http.StatusNoContent, "DELETE", "/manage/projects/"+id, nil)
+	for _, method := range []string{"GET", "DELETE"} {
+		a.want(t, http.StatusNotFound, method, "/manage/projects/"+id, nil)
+	}
+	a.want(t, http.StatusNotFound, "PATCH", "/manage/projects/"+id, m{})
+	a.want(t, http.StatusNotFound, "POST", "/manage/projects/"+id+"/tokens/revoke", nil)
+	a.want(t, http.StatusNotFound, "POST", "/manage/tokens", m{"project_id": id, "duration_minutes": 1})
+}
+
+func TestThePlansFormsNameTheirProjectInTheBody(t *testing.T) {
+	a := newAPI(t)
+	id := a.newProject(t)
+	got := a.want(t, http.StatusOK, "PATCH", "/manage/projects", m{"project_id": id, "name": "new", "metadata": m{"k": "v"}})
+	require.Equal(t, "new", got.object(t)["name"])
+	a.want(t, http.StatusPreconditionFailed, "PATCH", "/manage/projects", m{"project_id": id, "name": "newer"}, "If-Match", `"1"`)
+	a.want(t, http.StatusNotFound, "PATCH", "/manage/projects", m{"project_id": llmproxy.NewProjectID(noon).String()})
+	a.wantField(t, "project_id", "PATCH", "/manage/projects", m{"project_id": "x"})
+	a.wantField(t, "project_id", "PATCH", "/manage/projects", m{"name": "x"})
+	a.want(t, http.StatusNoContent, "DELETE", "/manage/projects", m{"project_id": id})
+	a.want(t, http.StatusNotFound, "DELETE", "/manage/projects", m{"project_id": id})
+
+	minted := a.want(t, http.StatusCreated, "POST", "/manage/tokens", m{"project_id": a.newProject(t), "duration_minutes": 60}).object(t)
+	require.Contains(t, minted["token"], "sk-llmp-")
+	at, err := time.Parse(time.RFC3339, minted["expires_at"].(string))
+	require.NoError(t, err)
+	require.WithinDuration(t, a.clock.now().Add(time.Hour), at, time.Second)
+	a.want(t, http.StatusNoContent, "DELETE", "/manage/tokens", m{"token": minted["token"]})
+	require.ErrorIs(t, a.spend(t, minted["token"].(string)), llmproxy.ErrRevoked)
+}
+
+func TestATokenIsManagedOverHTTP(t *testing.T) {
+	a := newAPI(t)
+	project := a.newProject(t)
+	got := a.want(t, http.StatusCreated, "POST", "/manage/tokens", m{
+		"project_id": project, "duration_minutes": 60, "name": "ci", "max_requests": 5, "requests_per_hour": nil, "request_headers_drop": []string{"X-Trace"},
+	})
+	minted := got.object(t)
+	id, secret := minted["id"].(string), minted["token"].(string)
+	require.Equal(t, "/manage/tokens/"+id, got.header.Get("Location"))
+	require.Equal(t, []any{5.0, nil, []any{"X-Trace"}, true, 0.0}, []any{minted["max_requests"], minted["requests_per_hour"], minted["request_headers_drop"], minted["is_active"], minted["request_count"]})
+	require.NotContains(t, minted, "last_used_at", "what is unknown is absent")
+	require.NoError(t, a.spend(t, secret))
+
+	token := a.want(t, http.StatusOK, "GET", "/manage/tokens/"+id, nil)
+	require.Equal(t, id, token.object(t)["token"], "for the plan's clients, never the secret")
+	require.InDelta(t, 1, token.object(t)["request_count"], 0)
+	require.Equal(t, `"1"`, token.header.Get("ETag"), "spends do not touch it")
+
+	changed := a.want(t, http.StatusOK, "PATCH", "/manage/tokens/"+id, m{"name": nil, "max_requests": nil, "requests_per_hour": 7}, "If-Match", `W/"1", "9", "1"`).object(t)
+	require.Equal(t, []any{"", nil, 7.0}, []any{changed["name"], changed["max_requests"], changed["requests_per_hour"]})
+	a.want(t, http.StatusPreconditionFailed, "PATCH", "/manage/tokens/"+id, m{"name": "x"}, "If-Match", `"1"`)
+	a.want(t, http.StatusPreconditionFailed, "PATCH", "/manage/tokens/"+id, m{"name": "x"}, "If-Match", `W/"2"`)
+	a.want(t, http.StatusPreconditionFailed, "PATCH", "/manage/tokens/"+id, m{"name": "x"}, "If-Match", `"abc"`)
+	a.wantField(t, "If-Match", "PATCH", "/manage/tokens/"+id, m{"name": "x"}, "If-Match", `2`)
+	a.want(t, http.StatusOK, "PATCH", "/manage/tokens/"+id, m{"name": "x"}, "If-Match", `*`)
+
+	rotated := a.want(t, http.StatusOK, "POST", "/manage/tokens/"+id+"/rotate", m{"grace_minutes": 5}).object(t)
+	require.Equal(t, id, rotated["id"])
+	require.NotEqual(t, secret, rotated["token"])
+	require.Contains(t, rotated, "previous_until")
+	require.NoError(t, a.spend(t, secret))
+	again := a.want(t, http.StatusOK, "POST", "/manage/tokens/"+id+"/rotate", nil).object(t)
+	require.ErrorIs(t, a.spend(t, secret), llmproxy.ErrNotFound)
+	require.NoError(t, a.spend(t, again["token"].(string)))
+
+	a.want(t, http.StatusNoContent, "DELETE", "/manage/tokens/"+id, nil)
+	require.ErrorIs(t, a.spend(t, again["token"].(string)), llmproxy.ErrRevoked)
+	a.want(t, http.StatusConflict, "POST", "/manage/tokens/"+id+"/rotate", nil)
+	require.Contains(t, a.want(t, http.StatusOK, "GET", "/manage/tokens/"+id, nil).object(t), "revoked_at")
+	expired, _ := a.newToken(t, project)
+	a.clock.move(time.Hour)
+	a.want(t, http.StatusConflict, "POST", "/manage/tokens/"+expired+"/rotate", m{})
+}
+
+func TestTokensAreRevokedOneByOneInABatchAndAllOfAProject(t *testing.T) {
+	a := newAPI(t)
+	project := a.newProject(t)
+	var ids, secrets []string
+	for range 6 {
+		id, secret := a.newToken(t, project)
+		ids, secrets = append(ids, id), append(secrets, secret)
+	}
+	a.want(t, http.StatusNoContent, "DELETE", "/manage/tokens", m{"token": ids[0]})
+	a.want(t, http.StatusNotFound, "DELETE", "/manage/tokens", m{"tokens": []string{ids[1], llmproxy.NewTokenID(noon).String()}})
+	require.NoError(t, a.spend(t, secrets[1]), "all or none")
+	a.want(t, http.StatusNoContent, "DELETE", "/manage/tokens", m{"tokens": []string{ids[1], secrets[2]}})
+	require.InDelta(t, 3, a.want(t, http.StatusOK, "POST", "/manage/projects/"+project+"/tokens/revoke", nil).object(t)["revoked"], 0)
+	for i, secret := range secrets {
+		require.ErrorIs(t, a.spend(t, secret), llmproxy.ErrRevoked, i)
+	}
+	for _, token := range a.want(t, http.StatusOK, "GET", "/manage/tokens?project_id="+project, nil).list(t) {
+		require.Equal(t, false, token["is_active"], "the listing tells the truth at once")
+	}
+	a.want(t, http.StatusNotFound, "DELETE", "/manage/tokens", m{"token": llmproxy.NewTokenID(noon).String()})
+	a.wantField(t, "token", "DELETE", "/manage/tokens", m{"token": "sk-llmp-short"})
+	a.wantField(t, "tokens", "DELETE", "/manage/tokens", m{"tokens": []string{ids[0], "x"}})
+	a.wantField(t, "token", "DELETE", "/manage/tokens", m{})
+	a.wantField(t, "token", "DELETE", "/manage/tokens", m{"token": ids[0], "tokens": ids})
+	a.wantField(t, "tokens", "DELETE", "/manage/tokens", m{"tokens": []string{}})
+	a.wantField(t, "tokens", "DELETE", "/manage/tokens", m{"tokens": make([]string, 91)})
+}
+
+func TestWhatCannotBeTakenIsNamedWithItsReason(t *testing.T) {
+	a := newAPI(t)
+	project := a.newProject(t)
+	token, _ := a.newToken(t, project)
+	for _, c := range []struct {
+		field, method, path string
+		body                string
+	}{
+		{"duration_minutes", "POST", "/manage/tokens", `{"project_id":"%s"}`},
+		{"duration_minutes", "POST", "/manage/tokens", `{"project_id":"%s","duration_minutes":0}`},
+		{"duration_minutes", "POST", "/manage/tokens", `{"project_id":"%s","duration_minutes":1.5}`},
+		{"duration_minutes", "POST", "/manage/tokens", `{"project_id":"%s","duration_minutes":"60"}`},
+		{"duration_minutes", "POST", "/manage/tokens", `{"project_id":"%s","duration_minutes":525601}`},
+		{"duration_minutes", "POST", "/manage/tokens", `{"project_id":"%s","duration_minutes":null}`},
+		{"max_requests", "POST", "/manage/tokens", `{"project_id":"%s","duration_minutes":60,"max_requests":0}`},
+		{"max_requests", "POST", "/manage/tokens", `{"project_id":"%s","duration_minutes":60,"max_requests":-1}`},
+		{"max_requests", "POST", "/manage/tokens", `{"project_id":"%s","duration_minutes":60,"max_requests":2.5}`},
+		{"max_requests", "POST", "/manage/tokens", `{"project_id":"%s","duration_minutes":60,"max_requests":"5"}`},
+		{"max_requests", "POST", "/manage/tokens", `{"project_id":"%s","duration_minutes":60,"max_requests":1000000001}`},
+		{"requests_per_hour", "POST", "/manage/tokens", `{"project_id":"%s","duration_minutes":60,"requests_per_hour":0}`},
+		{"requests_per_hour", "POST", "/manage/tokens", `{"project_id":"%s","duration_minutes":60,"requests_per_hour":1e30}`},
+		{"request_headers_drop[0]", "POST", "/manage/tokens", `{"project_id":"%s","duration_minutes":60,"request_headers_drop":["a b"]}`},
+		{"is_admin", "POST", "/manage/tokens", `{"project_id":"%s","duration_minutes":60,"is_admin":true}`},
+		{"request_count", "PATCH", "/manage/tokens/" + token, `{"request_count":0}`},
+		{"is_active", "PATCH", "/manage/tokens/" + token, `{"is_active":true}`},
+		{"project_id", "PATCH", "/manage/tokens/" + token, `{"project_id":"%s"}`},
+		{"Name", "PATCH", "/manage/tokens/" + token, `{"Name":"x"}`},
+		{"expires_at", "PATCH", "/manage/tokens/" + token, `{"expires_at":"tomorrow"}`},
+		{"expires_at", "PATCH", "/manage/tokens/" + token, `{"expires_at":null}`},
+		{"expires_at", "PATCH", "/manage/tokens/" + token, `{"expires_at":"2999-01-01T00:00:00Z"}`},
+		{"grace_minutes", "POST", "/manage/tokens/" + token + "/rotate", `{"grace_minutes":-1}`},
+		{"name", "POST", "/manage/projects", `{"api_key":"k"}`},
+		{"name", "POST", "/manage/projects", `{"name":"","api_key":"k"}`},
+		{"name", "POST", "/manage/projects", `{"name":"  ","api_key":"k"}`},
+		{"api_key", "POST", "/manage/projects", `{"name":"x"}`},
+		{"api_key", "POST", "/manage/projects", `{"name":"x","api_key":null}`},
+		{"api_key", "POST", "/manage/projects", `{"name":"x","api_key":7}`},
+		{"provider", "POST", "/manage/projects", `{"name":"x","api_key":"k","provider":"nobody"}`},
+		{"metadata.k", "POST", "/manage/projects", `{"name":"x","api_key":"k","metadata":{"k":1}}`},
+		{"endpoints[0]", "POST", "/manage/projects", `{"name":"x","api_key":"k","endpoints":["admin"]}`},
+		{"capture", "POST", "/manage/projects", `{"name":"x","api_key":"k","capture":"all"}`},
+		{"sealed_key", "POST", "/manage/projects", `{"name":"x","api_key":"k","sealed_key":"v1.x"}`},
+		{"name", "PATCH", "/manage/projects/" + project, `{"name":null}`},
+		{"provider", "PATCH", "/manage/projects/" + project, `{"provider":null}`},
+		{"api_key", "PATCH", "/manage/projects/" + project, `{"api_key":null}`},
+		{"is_active", "PATCH", "/manage/projects/" + project, `{"is_active":null}`},
+		{"provider", "PATCH", "/manage/projects/" + project, `{"provider":"anthropic"}`},
+		{"revision", "PATCH", "/manage/projects/" + project, `{"revision":9}`},
+		{"body", "POST", "/manage/projects", `{"name":`},
+		{"body", "POST", "/manage/projects", `[]`},
+		{"body", "POST", "/manage/projects", `null`},
+	} {
+		if strings.Contains(c.body, "%s") {
+			c.body = fmt.Sprintf(c.body, project)
+		}
+		a.wantField(t, c.field, c.method, c.path, c.body)
+	}
+	for field, path := range map[string]string{
+		"limit":           "/manage/projects?limit=0",
+		"cursor":          "/manage/tokens?cursor=x",
+		"nonsense":        "/manage/tokens?nonsense=1",
+		"active":          "/manage/tokens?active=perhaps",
+		"project_id":      "/manage/tokens?project_id=x",
+		"expiring_within": "/manage/tokens?expiring_within=soon",
+		"from":            "/manage/audit?from=yesterday",
+		"outcome":         "/manage/audit?outcome=odd",
+		"format":          "/manage/audit?format=xml",
+	} {
+		a.wantField(t, field, "GET", path, nil)
+	}
+	a.wantField(t, "limit", "GET", "/manage/projects?limit=101", nil)
+	a.wantField(t, "limit", "GET", "/manage/audit?format=csv&limit=5", nil)
+	a.wantField(t, "Idempotency-Key", "POST", "/manage/projects", m{"name": "x", "api_key": "k"}, "Idempotency-Key", strings.Repeat("k", 256))
+	require.Equal(t, 2, a.audits(t), "nothing happened")
+}
+
+func TestWhatWasSentIsNeverRepeated(t *testing.T) {
+	a := newAPI(t)
+	const canary = "sk-fake-canary-0123456789"
+	token, secret := a.newToken(t, a.newProject(t))
+	for _, body := range []string{
+		`{"name":"x","api_key":"` + canary + `","oops":1}`, `{"name":"x","api_key":["` + canary + `"]}`, `{"api_key":"` + canary + `"}`, `{"api_key":"` + canary + `"`,
+		`{"name":"x","api_key":"` + canary + `","api_key_ref":"x"}`, `"` + canary + `"`, `{"name":"` + canary + strings.Repeat("x", 100) + `"}`, `{"name":"x","api_key":"` + canary + ` "}`,
+		`{"` + `name":"x","metadata":{"k":["` + canary + `"]}}`,
+	} {
+		got := a.want(t, http.StatusBadRequest, "POST", "/manage/projects", body)
+		require.NotContains(t, got.body, canary, body)
+	}
+	got := a.want(t, http.StatusBadRequest, "DELETE", "/manage/tokens", `{"token":"`+secret+`x"}`)
+	require.NotContains(t, got.body, secret)
+	got = a.want(t, http.StatusBadRequest, "GET", "/manage/tokens/"+secret, nil)
+	require.NotContains(t, got.body, secret)
+	require.Contains(t, got.body, "never its secret")
+	a.want(t, http.StatusOK, "GET", "/manage/tokens/"+token, nil)
+}
+
+func TestKeysGoInAndNeverComeOutAndSecretsComeOutOnce(t *testing.T) {
+	a := newAPI(t)
+	project := a.newProject(t)
+	id, secret := a.newToken(t, project)
+	rotated := a.want(t, http.StatusOK, "POST", "/manage/tokens/"+id+"/rotate", m{"grace_minutes": 9}).object(t)["token"].(string)
+	a.want(t, http.StatusOK, "PATCH", "/manage/projects/"+project, m{"api_key": fakeKey + "2"})
+	stored, err := a.service.Project(t.Context(), mustProject(t, project))
+	require.NoError(t, err)
+	var all strings.Builder
+	for _, path := range []string{"projects", "projects/" + project, "tokens", "tokens/" + id, "audit", "audit?format=csv", "audit?format=jsonl", "info", "openapi.json"} {
+		got := a.want(t, http.StatusOK, "GET", "/manage/"+path, nil)
+		fmt.Fprintln(&all, got.body, got.header)
+	}
+	for _, file := range []string{a.path, a.path + "-wal"} {
+		data, err := os.ReadFile(file)
+		require.NoError(t, err)
+		for _, hidden := range []string{fakeKey, secret, rotated} {
+			require.NotContains(t, string(data), hidden, file)
+		}
+	}
+	for _, hidden := range []string{fakeKey, secret, rotated, stored.SealedKey} {
+		require.False(t, strings.Contains(all.String(), hidden), "%s has come out", hidden)
+	}
+	require.True(t, strings.Contains(all.String(), "xyz2"), "the hint is told")
+}
+
+func mustProject(t testing.TB, text string) llmproxy.ProjectID {
+	t.Helper()
+	id, err := llmproxy.ParseProjectID(text)
+	require.NoError(t, err)
+	return id
+}
+
+func TestAnIdOfOneThingIsNoIdOfAnother(t *testing.T) {
+	a := newAPI(t)
+	project := a.newProject(t)
+	token, _ := a.newToken(t, project)
+	a.want(t, http.StatusNotFound, "GET", "/manage/projects/"+token, nil)
+	a.want(t, http.StatusNotFound, "DELETE", "/manage/projects/"+token, nil)
+	a.want(t, http.StatusNotFound, "PATCH", "/manage/projects/"+token, m{"name": "x"})
+	a.want(t, http.StatusNotFound, "GET", "/manage/tokens/"+project, nil)
+	a.want(t, http.StatusNotFound, "DELETE", "/manage/tokens/"+project, nil)
+	a.want(t, http.StatusNotFound, "PATCH", "/manage/tokens/"+project, m{"name": "x"})
+	a.want(t, http.StatusNotFound, "POST", "/manage/tokens/"+project+"/rotate", nil)
+	a.want(t, http.StatusNotFound, "POST", "/manage/projects/"+token+"/tokens/revoke", nil)
+	a.want(t, http.StatusNotFound, "POST", "/manage/tokens", m{"project_id": token, "duration_minutes": 1})
+	other := a.newProject(t)
+	require.Empty(t, a.want(t, http.StatusOK, "GET", "/manage/tokens?project_id="+other, nil).list(t))
+}
+
+func TestACreationIsSentAgainUnderItsKey(t *testing.T) {
+	a := newAPI(t)
+	body := m{"name": "once", "api_key": fakeKey}
+	first := a.want(t, http.StatusCreated, "POST", "/manage/projects", body, "Idempotency-Key", `"7f1c"`)
+	again := a.want(t, http.StatusCreated, "POST", "/manage/projects", body, "Idempotency-Key", `"7f1c"`)
+	require.Equal(t, first.body, again.body)
+	require.Equal(t, first.header.Get("Location"), again.header.Get("Location"))
+	require.Len(t, a.want(t, http.StatusOK, "GET", "/manage/projects", nil).list(t), 1)
+	a.want(t, http.StatusUnprocessableEntity, "POST", "/manage/projects", m{"name": "twice", "api_key": fakeKey}, "Idempotency-Key", `"7f1c"`)
+	a.want(t, http.StatusUnprocessableEntity, "POST", "/manage/projects", m{"name": "once", "api_key": fakeKey + "2"}, "Idempotency-Key", `"7f1c"`)
+	a.want(t, http.StatusNoContent, "DELETE", first.header.Get("Location"), nil)
+	a.want(t, http.StatusConflict, "POST", "/manage/projects", body, "Idempotency-Key", `"7f1c"`)
+}
+
+func TestAListingIsReadPageByPage(t *testing.T) {
+	a := newAPI(t)
+	project := a.newProject(t)
+	var want []string
+	for range 7 {
+		id, _ := a.newToken(t, project)
+		want = append([]string{id}, want...)
+	}
+	other, _ := a.newToken(t, a.newProject(t))
+	read := func(path string) (ids []string, links []string) {
+		for path != "" {
+			got := a.want(t, http.StatusOK, "GET", path, nil)
+			for _, token := range got.list(t) {
+				ids = append(ids, token["id"].(string))
+			}
+			path = nextPage(t, got)
+			if path != "" {
+				links = append(links, path)
+			}
+		}
+		return ids, links
+	}
+	ids, links := read("/manage/tokens?limit=3&project_id=" + project)
+	require.Equal(t, want, ids)
+	require.Len(t, links, 2)
+	ids, _ = read("/manage/tokens?limit=4")
+	require.Equal(t, append([]string{other}, want...), ids)
+
+	require.Contains(t, links[0], "project_id="+project, "the filter goes along")
+	cursor := links[0][strings.Index(links[0], "cursor=")+len("cursor="):]
+	cursor, _, _ = strings.Cut(cursor, "&")
+	a.want(t, http.StatusOK, "GET", "/manage/tokens?limit=5&cursor="+cursor+"&project_id="+project, nil)
+	a.wantField(t, "cursor", "GET", "/manage/tokens?cursor="+cursor, nil)
+	a.wantField(t, "cursor", "GET", "/manage/tokens?active=true&cursor="+cursor+"&project_id="+project, nil)
+	a.wantField(t, "cursor", "GET", "/manage/projects?cursor="+cursor, nil)
+	a.wantField(t, "cursor", "GET", "/manage/tokens?cursor="+cursor+"A&project_id="+project, nil)
+
+	a.clock.move(50 * time.Minute)
+	long, _ := a.newToken(t, project, m{"duration_minutes": 6000})
+	ids, _ = read("/manage/tokens?expiring_within=1h&limit=2")
+	require.Len(t, ids, 8)
+	require.NotContains(t, ids, long)
+	ids, _ = read("/manage/tokens?expiring_within=5d")
+	require.Contains(t, ids, long)
+	a.clock.move(time.Hour)
+	ids, _ = read("/manage/tokens?active=true")
+	require.Equal(t, []string{long}, ids)
+
+	var projects []string
+	for path := "/manage/projects?limit=1"; path != ""; {
+		got := a.want(t, http.StatusOK, "GET", path, nil)
+		projects = append(projects, got.list(t)[0]["project_id"].(string))
+		path = nextPage(t, got)
+	}
+	require.Len(t, projects, 2)
+}
+
+// nextPage is the path that an answer's Link leads to.
+func nextPage(t testing.TB, got answer) string {
+	t.Helper()
+	link := got.header.Get("Link")
+	if link == "" {
+		return ""
+	}
+	path, ok := strings.CutSuffix(link, `>; rel="next"`)
+	require.True(t, ok, link)
+	return strings.TrimPrefix(path, "<")
+}
+
+func TestPathsMeanWhatTheySay(t *testing.T) {
+	a := newAPI(t)
+	project := a.newProject(t)
+	for _, path := range []string{
+		"/manage", "/manage/", "/manage/nothing", "/manage/projects/", "/manage//projects", "/manage/projects/" + project + "/", "/manage/%70rojects", "/manage/projects/../info",
+		"/manage/projects/" + project + "%00", "/manage/tokens/%2e%2e", "/manage/openapi.yaml", "/manage/docs", "/manage/schemas/Project", "/manage/openapi-3.0.json",
+	} {
+		a.want(t, http.StatusNotFound, "GET", path, nil)
+	}
+	got := a.want(t, http.StatusMethodNotAllowed, "PUT", "/manage/projects", m{})
+	require.Equal(t, "DELETE, GET, HEAD, PATCH, POST", got.header.Get("Allow"))
+	got = a.want(t, http.StatusMethodNotAllowed, "OPTIONS", "/manage/projects", nil, "Origin", "https://evil.example", "Access-Control-Request-Method", "POST")
+	for name := range got.header {
+		require.NotContains(t, name, "Access-Control", "no other site is let in")
+	}
+	require.Equal(t, http.StatusOK, a.do(t, "HEAD", "/manage/projects", nil).status)
+}
+
+func TestAnswersAreNeitherKeptNorGuessedAt(t *testing.T) {
+	a := newAPI(t)
+	for _, got := range []answer{
+		a.want(t, http.StatusOK, "GET", "/manage/projects", nil, "Origin", "https://evil.example"), a.want(t, http.StatusNotFound, "GET", "/manage/nothing", nil), a.want(t, http.StatusUnauthorized, "GET", "/manage/info", nil, "Authorization", ""),
+	} {
+		require.Equal(t, "no-store", got.header.Get("Cache-Control"))
+		require.Equal(t, "nosniff", got.header.Get("X-Content-Type-Options"))
+		require.Contains(t, got.header.Get("Content-Security-Policy"), "default-src 'none'")
+		require.NotEmpty(t, got.header.Get("X-Llm-Proxy-Request-Id"))
+		require.Empty(t, got.header.Get("Access-Control-Allow-Origin"))
+	}
+}
+
+func TestBodiesAreBounded(t *testing.T) {
+	a := newAPI(t)
+	a.want(t, http.StatusRequestEntityTooLarge, "POST", "/manage/projects", `{"name":"`+strings.Repeat("x", 64<<10)+`"}`)
+	a.want(t, http.StatusUnsupportedMediaType, "POST", "/manage/projects", `name=x`, "Content-Type", "application/x-www-form-urlencoded")
+	a.want(t, http.StatusBadRequest, "POST", "/manage/projects", nil)
+}
+
+func TestInfoTellsWhatTheInstallationIs(t *testing.T) {
+	a := newAPI(t)
+	info := a.want(t, http.StatusOK, "GET", "/manage/info", nil).object(t)
+	require.Equal(t, []any{"v1.2.3", "sqlite", "spool", "openai"}, []any{info["version"], info["store"], info["bus"], info["default_provider"]})
+	first := info["providers"].([]any)[0].(map[string]any)
+	require.NotEmpty(t, first["base_url"])
+	endpoint := first["endpoints"].([]any)[0].(map[string]any)
+	require.NotEmpty(t, endpoint["path"])
+	require.NotEmpty(t, endpoint["methods"])
+	require.Contains(t, []any{"inference", "stored"}, endpoint["group"])
+}
