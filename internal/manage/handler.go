@@ -198,7 +198,7 @@ func (a *headAlone) Write(p []byte) (int, error) { return len(p), nil }
 func (h *Handler) recovered(w http.ResponseWriter, requestID string) {
 	switch cause := recover(); cause {
 	case nil:
-	case http.ErrAbortHandler: //nolint:errorlint // a panic's value is compared, not an error
+	case http.ErrAbortHandler:
 		panic(cause)
 	default:
 		h.log.Error("a management request panicked", zap.String("request_id", requestID), zap.Any("panic", cause), zap.Stack("stack"))

@@ -26,5 +26,7 @@ func TestTheClientIsThatOfTheDocument(t *testing.T) {
 	require.NoError(t, err)
 	got, err := os.ReadFile("client.gen.go")
 	require.NoError(t, err)
-	require.True(t, string(want) == string(got), "client.gen.go is not what the document says: go generate ./internal/manage")
+	if string(want) != string(got) { // the difference would be thousands of lines
+		t.Error("client.gen.go is not what the document says: go generate ./internal/manage")
+	}
 }
