@@ -26,8 +26,9 @@ func (p *parts) handler() http.Handler {
 			"/health":       onlyGet(checks.health),
 			"/health/live":  onlyGet(checks.live),
 			"/health/ready": onlyGet(checks.ready),
+			managementPath:  p.api,
 		},
-		under: []prefixed{},
+		under: []prefixed{{managementPath + "/", p.api}},
 		proxy: p.proxy,
 	}
 }

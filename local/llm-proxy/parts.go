@@ -27,6 +27,7 @@ type parts struct {
 	store     *sqlite.Store
 	service   *manage.Service // what the management side does
 	operators operators       // who may do it
+	api       *manage.Handler // how it is asked
 	spool     *spool.Spool
 	eventLog  *eventLog // nil without one
 	metrics   *metrics
@@ -60,6 +61,9 @@ func openParts(ctx context.Context, s *settings, withDemo bool, log *zap.Logger,
 	closers.add("database", p.store.Close)
 	sealing := llmproxy.NewSecret(keys.SealingSecret)
 	if p.service, err = newService(s, p.store, sealing, p.providers); err != nil {
+		return nil, err
+	}
+	if err = p.openManagement(log, closers); err != nil {
 		return nil, err
 	}
 	if withDemo {
