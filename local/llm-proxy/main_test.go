@@ -35,6 +35,7 @@ func TestMain(m *testing.M) {
 //	mode FILE 0600               a file's mode
 //	await FILE 'regexp'          waits until a file has it
 //	killserver FILE              kills the server that a PID file names
+//	json PATH VALUE              stdout is JSON that has a value there, such as json 0.name Demo
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{
 		Dir: "testdata/script",
@@ -53,6 +54,7 @@ func TestScripts(t *testing.T) {
 			"mode":       scriptMode,
 			"await":      scriptAwait,
 			"killserver": scriptKillServer,
+			"json":       scriptJSON,
 		},
 	})
 }
@@ -82,7 +84,7 @@ func scriptCode(ts *testscript.TestScript, neg bool, args []string) {
 	defer cancel()
 	cmd := exec.CommandContext(ctx, args[1], args[2:]...)
 	cmd.Dir = ts.Getenv("WORK")
-	for _, name := range []string{"PATH", "HOME", "XDG_DATA_HOME", "LLM_PROXY_ADDR", "LLM_PROXY_METRICS_ADDR", "MANAGEMENT_TOKEN", "ADMIN_USER", "ADMIN_PASSWORD", "LLM_PROXY_PROVIDERS", "LLM_PROXY_DATA_DIR"} {
+	for _, name := range []string{"PATH", "HOME", "XDG_DATA_HOME", "LLM_PROXY_ADDR", "LLM_PROXY_METRICS_ADDR", "MANAGEMENT_TOKEN", "ADMIN_USER", "ADMIN_PASSWORD", "LLM_PROXY_PROVIDERS", "LLM_PROXY_DATA_DIR", "LLM_PROXY_MANAGE_API_BASE_URL", "LLM_PROXY_MANAGEMENT_TOKEN_FILE"} {
 		if value := ts.Getenv(name); value != "" {
 			cmd.Env = append(cmd.Env, name+"="+value)
 		}

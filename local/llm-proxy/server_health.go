@@ -67,14 +67,7 @@ func (r *runningServer) health(ctx context.Context, origin string) (health, erro
 	if err != nil {
 		return health{}, err
 	}
-	client := &http.Client{Timeout: healthTimeout, Transport: &http.Transport{
-		DisableKeepAlives: true,
-		TLSClientConfig: &tls.Config{
-			MinVersion:         tls.VersionTLS12,
-			InsecureSkipVerify: true, //nolint:gosec // its certificate is for the name that clients use: it is told by its fingerprint instead
-			VerifyConnection:   r.verify,
-		},
-	}}
+	client := &http.Client{Timeout: healthTimeout, Transport: r.transport()}
 	res, err := client.Do(req)
 	if err != nil {
 		return health{}, err
@@ -85,6 +78,18 @@ func (r *runningServer) health(ctx context.Context, origin string) (health, erro
 		return health{}, fmt.Errorf("%s answered %s with something that is not ours", req.URL, res.Status)
 	}
 	return h, nil
+}
+
+// transport reaches this server and no other.
+func (r *runningServer) transport() *http.Transport {
+	return &http.Transport{
+		DisableKeepAlives: true,
+		TLSClientConfig: &tls.Config{
+			MinVersion:         tls.VersionTLS12,
+			InsecureSkipVerify: true, //nolint:gosec // its certificate is for the name that clients use: it is told by its fingerprint instead
+			VerifyConnection:   r.verify,
+		},
+	}
 }
 
 // verify accepts the certificate that the server said is its own.
