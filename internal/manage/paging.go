@@ -11,7 +11,7 @@ import (
 // PageParams are the parameters of every listing.
 type PageParams struct {
 	Limit  int    `query:"limit" minimum:"1" maximum:"100" default:"100"`
-	Cursor string `query:"cursor" maxLength:"100" doc:"From the Link of the page before; it goes with the same filters only"`
+	Cursor string `query:"cursor" minLength:"1" maxLength:"100" doc:"From the Link of the page before; it goes with the same filters only"`
 }
 
 // A cursor is opaque to clients: a version, the id that the page before ended with, and 8 bytes that bind it to listing and filters.
@@ -36,7 +36,18 @@ func newCursor(filter string, after llmproxy.UUID) string {
 
 // page is the page that the parameters ask for.
 func (c *call) page(p PageParams) (llmproxy.Page, error) {
+	var problems FieldErrors
+	for name, values := range c.url.Query() {
+		if len(values) > 1 {
+			problems.add(name, "is given more than once")
+		} else if values[0] == "" { // a script's variable that is not set must not widen the listing
+			problems.add(name, "must not be empty: leave it out")
+		}
+	}
 	page := llmproxy.Page{Limit: p.Limit}
+	if len(problems) > 0 {
+		return page, problems
+	}
 	if p.Cursor == "" {
 		return page, nil
 	}

@@ -76,6 +76,9 @@ func fieldOf(err error) ProblemField {
 	if name, ok := strings.CutPrefix(detail.Message, before); ok {
 		return ProblemField{Field: strings.TrimSuffix(name, after), Message: "is required"}
 	}
+	if strings.HasPrefix(detail.Message, "json: ") { // it would name our types
+		return ProblemField{Field: field, Message: "does not have the form that is described"}
+	}
 	return ProblemField{Field: field, Message: detail.Message}
 }
 

@@ -15,14 +15,14 @@ import (
 )
 
 type auditInput struct {
-	Action    string    `query:"action" maxLength:"100"`
-	Actor     string    `query:"actor" maxLength:"200"`
+	Action    string    `query:"action" minLength:"1" maxLength:"100"`
+	Actor     string    `query:"actor" minLength:"1" maxLength:"200"`
 	Outcome   string    `query:"outcome" enum:"done,refused"`
 	ProjectID string    `query:"project_id" format:"uuid"`
-	RequestID string    `query:"request_id" maxLength:"100"`
+	RequestID string    `query:"request_id" minLength:"1" maxLength:"100"`
 	From      time.Time `query:"from" doc:"From this moment on"`
 	To        time.Time `query:"to" doc:"Before this moment"`
-	Q         string    `query:"q" maxLength:"100" doc:"Part of action, actor, reason or a changed value, in any case"`
+	Q         string    `query:"q" minLength:"1" maxLength:"100" doc:"Part of action, actor, reason or a changed value, in any case"`
 	Format    string    `query:"format" enum:"json,jsonl,csv" doc:"jsonl and csv export all entries at once; Accept says the same"`
 	Accept    string    `header:"Accept" hidden:"true"`
 	PageParams

@@ -51,7 +51,7 @@ type createdProject struct {
 
 type listProjectsInput struct {
 	Active optionalBool `query:"active" doc:"Only active ones, or only others"`
-	Q      string       `query:"q" maxLength:"100" doc:"Part of the name, in any case"`
+	Q      string       `query:"q" minLength:"1" maxLength:"100" doc:"Part of the name, in any case"`
 	PageParams
 }
 

@@ -113,6 +113,15 @@ func TestATokenIsManagedOverHTTP(t *testing.T) {
 	a.want(t, http.StatusConflict, "POST", "/manage/tokens/"+expired+"/rotate", m{})
 }
 
+func TestAnIntegerIsOneHoweverItIsSpelled(t *testing.T) {
+	a := newAPI(t)
+	project := a.newProject(t)
+	for _, minutes := range []string{"60", "60.0", "6e1"} {
+		got := a.want(t, http.StatusCreated, "POST", "/manage/tokens", `{"project_id":"`+project+`","duration_minutes":`+minutes+`,"max_requests":1e9}`).object(t)
+		require.InDelta(t, 1e9, got["max_requests"], 0)
+	}
+}
+
 func TestTokensAreRevokedOneByOneInABatchAndAllOfAProject(t *testing.T) {
 	a := newAPI(t)
 	project := a.newProject(t)
@@ -182,6 +191,8 @@ func TestWhatCannotBeTakenIsNamedWithItsReason(t *testing.T) {
 		{"metadata.k", "POST", "/manage/projects", `{"name":"x","api_key":"k","metadata":{"k":1}}`},
 		{"endpoints[0]", "POST", "/manage/projects", `{"name":"x","api_key":"k","endpoints":["admin"]}`},
 		{"capture", "POST", "/manage/projects", `{"name":"x","api_key":"k","capture":"all"}`},
+		{"endpoints[0]", "POST", "/manage/projects", `{"name":"x","api_key":"k","endpoints":[{}]}`},
+		{"endpoints", "POST", "/manage/projects", `{"name":"x","api_key":"k","endpoints":["stored","stored"]}`},
 		{"sealed_key", "POST", "/manage/projects", `{"name":"x","api_key":"k","sealed_key":"v1.x"}`},
 		{"name", "PATCH", "/manage/projects/" + project, `{"name":null}`},
 		{"provider", "PATCH", "/manage/projects/" + project, `{"provider":null}`},
@@ -212,6 +223,9 @@ func TestWhatCannotBeTakenIsNamedWithItsReason(t *testing.T) {
 		a.wantField(t, field, "GET", path, nil)
 	}
 	a.wantField(t, "limit", "GET", "/manage/projects?limit=101", nil)
+	a.wantField(t, "project_id", "GET", "/manage/tokens?project_id=", nil)
+	a.wantField(t, "q", "GET", "/manage/audit?q=", nil)
+	a.wantField(t, "active", "GET", "/manage/tokens?active=true&active=false", nil)
 	a.wantField(t, "limit", "GET", "/manage/audit?format=csv&limit=5", nil)
 	a.wantField(t, "Idempotency-Key", "POST", "/manage/projects", m{"name": "x", "api_key": "k"}, "Idempotency-Key", strings.Repeat("k", 256))
 	require.Equal(t, 2, a.audits(t), "nothing happened")

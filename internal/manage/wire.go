@@ -2,8 +2,11 @@ package manage
 
 import (
 	"encoding/json"
+	"errors"
+	"math"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -71,6 +74,27 @@ func (secretText) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Type: huma.TypeString, Format: "password", WriteOnly: true}
 }
 
+// whole is an integer, however JSON spells it: 60, 60.0, 6e1.
+type whole int64
+
+// UnmarshalJSON implements [json.Unmarshaler].
+func (n *whole) UnmarshalJSON(data []byte) error {
+	if string(data) == "null" {
+		return nil
+	}
+	f, err := strconv.ParseFloat(string(data), 64)
+	if err != nil || f != math.Trunc(f) || math.Abs(f) > 1<<53 { // the schema has said so before
+		return errors.New("is no integer")
+	}
+	*n = whole(f)
+	return nil
+}
+
+// Schema implements [huma.SchemaProvider].
+func (whole) Schema(huma.Registry) *huma.Schema {
+	return &huma.Schema{Type: huma.TypeInteger, Format: "int64"}
+}
+
 // captureName is a [llmproxy.Capture] that is said.
 type captureName string
 
@@ -80,11 +104,11 @@ func (captureName) Schema(huma.Registry) *huma.Schema {
 }
 
 // limitOf is a cap on the wire: null is none.
-func limitOf(o optional[int64]) *Limit {
+func limitOf(o optional[whole]) *Limit {
 	if !o.Set {
 		return nil
 	}
-	return &Limit{N: o.Value, None: o.Null}
+	return &Limit{N: int64(o.Value), None: o.Null}
 }
 
 // limitNumber is a cap as it goes out: null is none.

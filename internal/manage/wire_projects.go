@@ -28,11 +28,11 @@ type wireNewProject struct {
 	Name        string                      `json:"name" minLength:"1" maxLength:"100"`
 	Description optional[string]            `json:"description,omitempty" maxLength:"500"`
 	Metadata    optional[map[string]string] `json:"metadata,omitempty" maxProperties:"20" doc:"Keys of at most 40, values of at most 100 characters"`
-	Provider    optional[string]            `json:"provider,omitempty" doc:"Name of a provider of GET /manage/info; absent or null: its default"`
-	APIKey      optional[secretText]        `json:"api_key,omitempty" maxLength:"4096" doc:"The provider key. It goes in and never comes out"`
-	APIKeyRef   optional[string]            `json:"api_key_ref,omitempty" maxLength:"512" doc:"Instead of api_key: name of the secret that holds it"`
+	Provider    optional[string]            `json:"provider,omitempty" minLength:"1" doc:"Name of a provider of GET /manage/info; absent or null: its default"`
+	APIKey      optional[secretText]        `json:"api_key,omitempty" minLength:"1" maxLength:"4096" doc:"The provider key. It goes in and never comes out"`
+	APIKeyRef   optional[string]            `json:"api_key_ref,omitempty" minLength:"1" maxLength:"512" doc:"Instead of api_key: name of the secret that holds it"`
 	Capture     optional[captureName]       `json:"capture,omitempty" doc:"Absent or null: as the installation is set"`
-	Endpoints   optional[[]string]          `json:"endpoints,omitempty" enum:"inference,stored" uniqueItems:"true" doc:"Absent or null: inference alone"`
+	Endpoints   optional[[]string]          `json:"endpoints,omitempty" enum:"inference,stored" doc:"Absent or null: inference alone"`
 }
 
 // ProjectChange is what is to change of a project: absent is unchanged, null is cleared.
@@ -40,11 +40,11 @@ type ProjectChange struct {
 	Name        optional[string]            `json:"name,omitempty" nullable:"false" minLength:"1" maxLength:"100"`
 	Description optional[string]            `json:"description,omitempty" maxLength:"500"`
 	Metadata    optional[map[string]string] `json:"metadata,omitempty" maxProperties:"20" doc:"Replaces all entries"`
-	Provider    optional[string]            `json:"provider,omitempty" nullable:"false" doc:"Another provider needs its own api_key or api_key_ref"`
-	APIKey      optional[secretText]        `json:"api_key,omitempty" nullable:"false" maxLength:"4096" doc:"A new provider key"`
-	APIKeyRef   optional[string]            `json:"api_key_ref,omitempty" nullable:"false" maxLength:"512"`
+	Provider    optional[string]            `json:"provider,omitempty" nullable:"false" minLength:"1" doc:"Another provider needs its own api_key or api_key_ref"`
+	APIKey      optional[secretText]        `json:"api_key,omitempty" nullable:"false" minLength:"1" maxLength:"4096" doc:"A new provider key"`
+	APIKeyRef   optional[string]            `json:"api_key_ref,omitempty" nullable:"false" minLength:"1" maxLength:"512"`
 	Capture     optional[captureName]       `json:"capture,omitempty" doc:"null: as the installation is set"`
-	Endpoints   optional[[]string]          `json:"endpoints,omitempty" enum:"inference,stored" uniqueItems:"true" doc:"null: inference alone"`
+	Endpoints   optional[[]string]          `json:"endpoints,omitempty" enum:"inference,stored" doc:"null: inference alone"`
 	IsActive    optional[bool]              `json:"is_active,omitempty" nullable:"false" doc:"false refuses its tokens from then on, true lets them work again"`
 }
 

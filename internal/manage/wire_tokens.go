@@ -45,10 +45,10 @@ type wireRotatedToken struct {
 // wireNewToken is what a token is made of.
 type wireNewToken struct {
 	ProjectID          string             `json:"project_id" format:"uuid"`
-	DurationMinutes    int64              `json:"duration_minutes" minimum:"1" maximum:"525600"`
+	DurationMinutes    whole              `json:"duration_minutes" minimum:"1" maximum:"525600"`
 	Name               optional[string]   `json:"name,omitempty" maxLength:"100"`
-	MaxRequests        optional[int64]    `json:"max_requests,omitempty" minimum:"1" maximum:"1000000000" doc:"Requests in its whole life; absent: as the installation is set; null: no cap"`
-	RequestsPerHour    optional[int64]    `json:"requests_per_hour,omitempty" minimum:"1" maximum:"1000000000" doc:"Requests in each UTC clock hour; absent: 1000; null: no cap"`
+	MaxRequests        optional[whole]    `json:"max_requests,omitempty" minimum:"1" maximum:"1000000000" doc:"Requests in its whole life; absent: as the installation is set; null: no cap"`
+	RequestsPerHour    optional[whole]    `json:"requests_per_hour,omitempty" minimum:"1" maximum:"1000000000" doc:"Requests in each UTC clock hour; absent: 1000; null: no cap"`
 	RequestHeadersDrop optional[[]string] `json:"request_headers_drop,omitempty" maxItems:"50" pattern:"^[!#$%&'*+.^_|~0-9A-Za-z-]+$" doc:"Headers of the caller that its requests do not carry on"`
 }
 
@@ -56,8 +56,8 @@ type wireNewToken struct {
 type wireTokenChange struct {
 	Name            optional[string]    `json:"name,omitempty" maxLength:"100"`
 	ExpiresAt       optional[time.Time] `json:"expires_at,omitempty" nullable:"false" doc:"Earlier or later, at most 525600 minutes from now"`
-	MaxRequests     optional[int64]     `json:"max_requests,omitempty" minimum:"1" maximum:"1000000000"`
-	RequestsPerHour optional[int64]     `json:"requests_per_hour,omitempty" minimum:"1" maximum:"1000000000"`
+	MaxRequests     optional[whole]     `json:"max_requests,omitempty" minimum:"1" maximum:"1000000000"`
+	RequestsPerHour optional[whole]     `json:"requests_per_hour,omitempty" minimum:"1" maximum:"1000000000"`
 }
 
 // wireRevoke names tokens to revoke, each by its secret or its id.
@@ -68,7 +68,7 @@ type wireRevoke struct {
 
 // wireRotate says how a token is rotated.
 type wireRotate struct {
-	GraceMinutes optional[int64] `json:"grace_minutes,omitempty" minimum:"0" maximum:"525600" doc:"How long the secret before stays good; absent or null: not at all"`
+	GraceMinutes optional[whole] `json:"grace_minutes,omitempty" minimum:"0" maximum:"525600" doc:"How long the secret before stays good; absent or null: not at all"`
 }
 
 func tokenFieldsOut(t *llmproxy.Token) TokenFields {
@@ -101,7 +101,7 @@ func (w *wireNewToken) in() (NewToken, error) {
 		return NewToken{}, FieldErrors{{"project_id", "is not the id of a project"}}
 	}
 	return NewToken{
-		ProjectID: project, DurationMinutes: w.DurationMinutes, Name: w.Name.Value,
+		ProjectID: project, DurationMinutes: int64(w.DurationMinutes), Name: w.Name.Value,
 		MaxRequests: limitOf(w.MaxRequests), RequestsPerHour: limitOf(w.RequestsPerHour), RequestHeadersDrop: w.RequestHeadersDrop.Value,
 	}, nil
 }
