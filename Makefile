@@ -16,7 +16,7 @@ RACE       = $(shell command -v $${CC:-gcc} >/dev/null && echo -race)
 # Our own packages by place. local/sdktest has a target of its own: its suites need Node and Python.
 LOCAL      = $(shell go list ./local/... 2>/dev/null | grep -v /sdktest)
 
-.PHONY: help run build test tools lint format check race cover unit rules local sdk fuzz bench generate prices vuln clean
+.PHONY: help run build test tools lint format check race cover unit rules local api sdk fuzz bench generate prices vuln clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ build: ## build bin/llm-proxy
 	@CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/llm-proxy ./local/llm-proxy
 
 test: ## install what is needed and run everything; prints the time of each stage
-	@.ci/stages.sh tools lint build unit cover rules local sdk fuzz
+	@.ci/stages.sh tools lint build unit cover rules local api sdk fuzz
 
 check: ## lint, known vulnerabilities and the tests with the race detector
 	@.ci/stages.sh tools lint vuln race
@@ -62,6 +62,9 @@ rules: ## tests of the repository itself: imports, secrets, workflows, links
 
 local: ## the tests of the program and its server
 	@if [ -z "$(LOCAL)" ]; then echo "no packages under local/" >&2; exit 1; fi; go test -timeout 15m $(LOCAL)
+
+api: build ## requests made from the OpenAPI document, against a running server
+	@local/apitest/run.sh
 
 sdk: ## the official OpenAI SDKs for Go, Python and JavaScript through the proxy
 	@local/sdktest/setup.sh
