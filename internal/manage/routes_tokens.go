@@ -71,7 +71,7 @@ type rotateTokenInput struct {
 
 type rotatedToken struct {
 	ETag string `header:"ETag"`
-	Body wireRotatedToken
+	Body wireMintedToken
 }
 
 // addTokens adds the paths of tokens.
@@ -193,9 +193,9 @@ func (h *Handler) rotateToken(ctx context.Context, in *rotateTokenInput) (*rotat
 	if in.Body != nil {
 		grace = time.Duration(in.Body.GraceMinutes.Value) * time.Minute
 	}
-	t, secret, until, err := h.service.RotateToken(ctx, callOf(ctx).actor, id, grace)
+	t, secret, err := h.service.RotateToken(ctx, callOf(ctx).actor, id, grace)
 	if err != nil {
 		return nil, h.problem(ctx, err)
 	}
-	return &rotatedToken{ETag: etag(t.Revision), Body: wireRotatedToken{Token: secret.Reveal(), PreviousUntil: until, TokenFields: tokenFieldsOut(&t)}}, nil
+	return &rotatedToken{ETag: etag(t.Revision), Body: wireMintedToken{Token: secret.Reveal(), TokenFields: tokenFieldsOut(&t)}}, nil
 }

@@ -205,14 +205,14 @@ func (s *Service) RevokeTokens(ctx context.Context, actor llmproxy.Actor, ids ..
 	return err
 }
 
-// RotateToken gives the token a new secret, returned this once. Id and counter stay. The secret before is good until previousUntil, a
-// grace period from now; the one before that ends at once.
-func (s *Service) RotateToken(ctx context.Context, actor llmproxy.Actor, id llmproxy.TokenID, grace time.Duration) (t llmproxy.Token, secret llmproxy.Secret, previousUntil time.Time, err error) {
+// RotateToken gives the token a new secret, returned this once. Id and counter stay. The secret before is good for the grace period
+// more, the one before that ends at once.
+func (s *Service) RotateToken(ctx context.Context, actor llmproxy.Actor, id llmproxy.TokenID, grace time.Duration) (llmproxy.Token, llmproxy.Secret, error) {
 	if grace < 0 || grace > maxDurationMinutes*time.Minute {
-		return llmproxy.Token{}, llmproxy.Secret{}, time.Time{}, FieldErrors{{"grace_minutes", fmt.Sprintf("must be from 0 to %d", maxDurationMinutes)}}
+		return llmproxy.Token{}, llmproxy.Secret{}, FieldErrors{{"grace_minutes", fmt.Sprintf("must be from 0 to %d", maxDurationMinutes)}}
 	}
-	secret = llmproxy.NewTokenSecret(id)
-	t, err = s.updateOne(ctx, actor, id, "token.rotate", func(g *llmproxy.Gate) error {
+	secret := llmproxy.NewTokenSecret(id)
+	token, err := s.updateOne(ctx, actor, id, "token.rotate", func(g *llmproxy.Gate) error {
 		now := s.now()
 		switch {
 		case !g.Active:
@@ -220,13 +220,12 @@ func (s *Service) RotateToken(ctx context.Context, actor llmproxy.Actor, id llmp
 		case !now.Before(g.ExpiresAt):
 			return llmproxy.ErrExpired
 		}
-		previousUntil = now.Add(grace)
-		g.PreviousHash, g.PreviousUntil = g.Hash, previousUntil
+		g.PreviousHash, g.PreviousUntil = g.Hash, now.Add(grace)
 		g.Hash = llmproxy.HashTokenSecret(secret.Reveal())
 		return nil
 	})
 	if err != nil {
-		return llmproxy.Token{}, llmproxy.Secret{}, time.Time{}, err
+		return llmproxy.Token{}, llmproxy.Secret{}, err
 	}
-	return t, secret, previousUntil, nil
+	return token, secret, nil
 }

@@ -29,16 +29,9 @@ type wireToken struct {
 	TokenFields
 }
 
-// wireMintedToken shows a secret, this once.
+// wireMintedToken shows a new secret, this once.
 type wireMintedToken struct {
-	Token string `json:"token" doc:"The secret. It is shown this once and kept nowhere"`
-	TokenFields
-}
-
-// wireRotatedToken shows the new secret, this once.
-type wireRotatedToken struct {
-	Token         string    `json:"token" doc:"The new secret. It is shown this once and kept nowhere"`
-	PreviousUntil time.Time `json:"previous_until" doc:"From this moment on the secret before is refused"`
+	Token string `json:"token" doc:"The new secret. It is shown this once and kept nowhere"`
 	TokenFields
 }
 

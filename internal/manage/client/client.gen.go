@@ -314,7 +314,7 @@ type MintedToken struct {
 	Revision  int64      `json:"revision"`
 	RevokedAt *time.Time `json:"revoked_at,omitempty"`
 
-	// Token The secret. It is shown this once and kept nowhere
+	// Token The new secret. It is shown this once and kept nowhere
 	Token string `json:"token"`
 }
 
@@ -511,41 +511,6 @@ type Revoked struct {
 type Rotate struct {
 	// GraceMinutes How long the secret before stays good; absent or null: not at all
 	GraceMinutes *int64 `json:"grace_minutes,omitempty"`
-}
-
-// RotatedToken defines model for RotatedToken.
-type RotatedToken struct {
-	CreatedAt time.Time `json:"created_at"`
-
-	// ExpiresAt From this moment on it is refused
-	ExpiresAt time.Time          `json:"expires_at"`
-	ID        openapi_types.UUID `json:"id"`
-
-	// IsActive false once it was revoked, by itself or with its project
-	IsActive   bool       `json:"is_active"`
-	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
-
-	// MaxRequests Requests in its whole life; null: no cap
-	MaxRequests *int64 `json:"max_requests"`
-	Name        string `json:"name"`
-
-	// PreviousUntil From this moment on the secret before is refused
-	PreviousUntil time.Time          `json:"previous_until"`
-	ProjectID     openapi_types.UUID `json:"project_id"`
-	RequestCount  int64              `json:"request_count"`
-
-	// RequestHeadersDrop Headers of the caller that its requests do not carry on
-	RequestHeadersDrop []string `json:"request_headers_drop"`
-
-	// RequestsPerHour Requests in each UTC clock hour; null: no cap
-	RequestsPerHour *int64 `json:"requests_per_hour"`
-
-	// Revision Raised by each change, not by use; in quotes it is the ETag
-	Revision  int64      `json:"revision"`
-	RevokedAt *time.Time `json:"revoked_at,omitempty"`
-
-	// Token The new secret. It is shown this once and kept nowhere
-	Token string `json:"token"`
 }
 
 // Token defines model for Token.
@@ -4046,7 +4011,7 @@ type RotateTokenResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
 	// JSON200 the response for an HTTP 200 `application/json` response
-	JSON200 *RotatedToken
+	JSON200 *MintedToken
 	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
 	ApplicationProblemJSON400 *Problem
 	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
@@ -4072,7 +4037,7 @@ type RotateTokenResponse struct {
 }
 
 // GetJSON200 returns the response for an HTTP 200 `application/json` response
-func (r RotateTokenResponse) GetJSON200() *RotatedToken {
+func (r RotateTokenResponse) GetJSON200() *MintedToken {
 	return r.JSON200
 }
 
@@ -5861,7 +5826,7 @@ func ParseRotateTokenResponse(rsp *http.Response) (*RotateTokenResponse, error) 
 
 	switch {
 	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
-		var dest RotatedToken
+		var dest MintedToken
 		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
 			return nil, err
 		}
