@@ -144,17 +144,22 @@ type callers struct {
 const callersAtOnce = 16
 
 func call(h *house, servers [2]*server, token string, first int) *callers {
+	return callBy(h, callersAtOnce, servers[:], token, first)
+}
+
+// callBy lets so many callers share the servers.
+func callBy(h *house, many int, servers []*server, token string, first int) *callers {
 	c := &callers{done: make(chan struct{})}
 	c.next.Store(int64(first))
 	go func() {
 		defer close(c.done)
-		inParallel(callersAtOnce, func(i int) {
+		inParallel(many, func(i int) {
 			for !c.ending.Load() {
 				n := int(c.next.Add(1)) // taken before it is sent
 				if n-first >= len(c.answers) {
 					return
 				}
-				c.answers[n-first] = h.get(servers[i%2].url+"/v1/models/"+strconv.Itoa(n), token)
+				c.answers[n-first] = h.get(servers[i%len(servers)].url+"/v1/models/"+strconv.Itoa(n), token)
 			}
 		})
 	}()
