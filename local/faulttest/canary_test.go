@@ -169,7 +169,7 @@ func TestNoSecretIsFoundAnywhere(t *testing.T) {
 	prompt := secret("prompt of the quiet project")
 	require.Equal(t, http.StatusOK, h.send(http.MethodPost, s.url+"/v1/chat/completions", quietToken, strings.Replace(chatBody(""), "Hello", prompt, 1)).status) // its caller sees its echo
 	h.send(http.MethodPost, s.url+"/v1/chat/completions", quietToken, strings.Replace(chatBody(`,"stream":true`), "Hello", prompt, 1), "X-Demo: cut-after=2")
-	_, rotated, _, err := h.service.RotateToken(t.Context(), operator, spare, time.Hour)
+	_, rotated, err := h.service.RotateToken(t.Context(), operator, spare, time.Hour)
 	require.NoError(t, err)
 	g.guardToken("rotated token", rotated.Reveal())
 	send(http.MethodGet, "/v1/models", rotated.Reveal(), "")

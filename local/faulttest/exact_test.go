@@ -122,7 +122,7 @@ var changes = []change{
 		return err
 	}, "token_exhausted"},
 	{"rotate", func(h *house, id llmproxy.TokenID) error {
-		_, _, _, err := h.service.RotateToken(h.t.Context(), operator, id, 0)
+		_, _, err := h.service.RotateToken(h.t.Context(), operator, id, 0)
 		return err
 	}, "token_invalid"},
 	{"deactivate the project", func(h *house, _ llmproxy.TokenID) error { return setActive(h, false) }, "project_inactive"},
