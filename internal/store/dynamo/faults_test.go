@@ -29,7 +29,7 @@ import (
 )
 
 // inTime is what a spend may take on a busy machine: its budget and what the machine adds. Faults that last are made to last longer.
-const inTime = 4 * time.Second
+const inTime = 10 * time.Second
 
 // network is the way to the engine, which can be disturbed.
 type network struct {

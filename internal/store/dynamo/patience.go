@@ -22,7 +22,7 @@ const (
 
 // How long and how often management asks.
 const (
-	manageBudget = 5 * time.Second
+	changeBudget = 5 * time.Second
 	manageTries  = 4
 	longestWait  = time.Second
 )

@@ -21,7 +21,9 @@ type Config struct {
 	Control string // name of the table laid out as ControlTable
 	// SpendBudget is how long a spend may take in all. 0 is 800 ms.
 	SpendBudget time.Duration
-	Log         *zap.Logger // nil logs nothing
+	// ChangeBudget is how long a change may take in all, where others come between. 0 is 5 s.
+	ChangeBudget time.Duration
+	Log          *zap.Logger // nil logs nothing
 }
 
 // Store keeps tokens, projects and audit entries. It is safe for concurrent use.
@@ -32,6 +34,7 @@ type Store struct {
 	spends          *dynamodb.Client // tries once: Spend itself decides what is tried again
 	patient         *dynamodb.Client // management
 	patience        patience
+	changeBudget    time.Duration
 	owners          owners
 	days            days
 	cleaning        chan struct{} // holds one for each clean-up under way
@@ -45,8 +48,6 @@ const (
 	// A function that slept, or a server that was idle, finds its connections cut by then without having been told. An idle
 	// connection is dropped before that; the transport compares wall clocks, so this holds for a frozen process too.
 	idleTimeout = 20 * time.Second
-	// A host that does not take a connection within this time will not within the spend's budget.
-	dialTimeout = 350 * time.Millisecond
 )
 
 // maxCleaning is how many clean-ups of old windows run at once. Further ones are left to a later spend.
@@ -60,19 +61,24 @@ func New(awsConfig aws.Config, cfg Config) *Store {
 	if cfg.SpendBudget == 0 {
 		cfg.SpendBudget = spendBudget
 	}
+	if cfg.ChangeBudget == 0 {
+		cfg.ChangeBudget = changeBudget
+	}
+	try := cfg.SpendBudget / 2 // as long as one try of a spend: a host that takes no connection by then is of no use to it
 	s := &Store{
 		tokens: aws.String(cfg.Tokens), control: aws.String(cfg.Control), log: cfg.Log,
 		connections: &http.Transport{
 			Proxy:                 http.ProxyFromEnvironment,
-			DialContext:           (&net.Dialer{Timeout: dialTimeout, KeepAlive: idleTimeout}).DialContext,
-			TLSHandshakeTimeout:   dialTimeout,
+			DialContext:           (&net.Dialer{Timeout: try, KeepAlive: idleTimeout}).DialContext,
+			TLSHandshakeTimeout:   try,
 			MaxIdleConns:          idleConnections,
 			MaxIdleConnsPerHost:   idleConnections,
 			IdleConnTimeout:       idleTimeout,
 			DisableCompression:    true,
-			ResponseHeaderTimeout: manageBudget,
+			ResponseHeaderTimeout: cfg.ChangeBudget, // of listings too, which have no budget of their own
 		},
-		cleaning: make(chan struct{}, maxCleaning),
+		cleaning:     make(chan struct{}, maxCleaning),
+		changeBudget: cfg.ChangeBudget,
 	}
 	s.patience = patience{budget: cfg.SpendBudget, fresh: s.connections.CloseIdleConnections}
 	client := &http.Client{Transport: s.connections, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}

@@ -58,9 +58,9 @@ func engine(t testing.TB) *dynamolocal.Server {
 
 var tablesMade atomic.Int64
 
-// patient is a configuration for tests of what is counted: hundreds of spends at once make the engine of a busy machine slower than a
-// spend's budget. Tests of the budget take the usual one.
-func patient(cfg *dynamo.Config) { cfg.SpendBudget = time.Minute }
+// patient is a configuration for tests of what is counted: hundreds of spends at once make the engine of a busy machine slower than the
+// budgets. Tests of the budget take the usual one.
+func patient(cfg *dynamo.Config) { cfg.SpendBudget, cfg.ChangeBudget = 2*time.Minute, time.Minute }
 
 // newTables makes new, empty tables and returns what a store of them is configured with.
 func newTables(t testing.TB, change ...func(*dynamo.Config)) dynamo.Config {

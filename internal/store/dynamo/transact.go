@@ -135,7 +135,7 @@ func reasonCode(why types.CancellationReason) string {
 
 // settled runs attempt, which reads and transacts, until no other change comes between.
 func (s *Store) settled(ctx context.Context, attempt func(ctx context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, manageBudget)
+	ctx, cancel := context.WithTimeout(ctx, s.changeBudget)
 	defer cancel()
 	for n := 0; ; n++ {
 		err := attempt(ctx)
