@@ -427,6 +427,7 @@ func TestManagementSaysThatTheEngineIsAway(t *testing.T) {
 	for name, call := range map[string]func() error{
 		"ping":           func() error { return s.Ping(ctx) },
 		"create project": func() error { return s.CreateProject(ctx, p, entry) },
+		"create once":    func() error { _, err := s.CreateProjectOnce(ctx, p, entry, llmproxy.Once{}); return err },
 		"project":        func() error { _, err := s.Project(ctx, p.ID); return err },
 		"projects":       func() error { _, _, err := s.Projects(ctx, llmproxy.ProjectFilter{}, llmproxy.Page{}); return err },
 		"update project": func() error {

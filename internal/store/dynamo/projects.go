@@ -16,10 +16,15 @@ import (
 func (s *Store) CreateProject(ctx context.Context, p llmproxy.Project, entry llmproxy.AuditEntry) error {
 	return s.settled(ctx, func(ctx context.Context) error {
 		var c changes
-		c.put(s.control, projectRowOf(&p), absent())
-		c.put(s.control, gateRowOf(&p), absent())
+		c.putNewProject(s.control, &p)
 		return s.told(ctx, &c, entry)
 	})
+}
+
+// putNewProject adds a new project's row and gate row.
+func (c *changes) putNewProject(control *string, p *llmproxy.Project) {
+	c.put(control, projectRowOf(p), absent())
+	c.put(control, gateRowOf(p), absent())
 }
 
 // Project returns a project; a deleted one is not found.
