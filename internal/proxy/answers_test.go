@@ -183,7 +183,7 @@ func TestCompressedAnswersPassAsTheyAre(t *testing.T) {
 // TestABombIsPassedAndNotInflated: a megabyte that inflates to a gigabyte costs what a megabyte costs, and its usage is unknown.
 func TestABombIsPassedAndNotInflated(t *testing.T) {
 	bomb := strings.Repeat(compressed(t, "gzip", strings.Repeat("\x00", 1<<20)), 1000) // a thousand members are one stream
-	for _, status := range []string{"200 OK", "400 Bad Request"} { // an error answer is searched for the key
+	for _, status := range []string{"200 OK", "400 Bad Request"} {                     // an error answer is searched for the key
 		o := serveOrigin(t, answerWith(withLength(status, "Content-Type: application/json\r\nContent-Encoding: gzip\r\n", bomb)))
 		p := newProxy(t, o.URL, func(s *setup) { s.Capture = llmproxy.CaptureMetadata })
 		token := p.mint(t)

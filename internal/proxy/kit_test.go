@@ -54,6 +54,7 @@ type setup struct {
 	wrap       func(http.Handler) http.Handler
 	yaml       string // in place of the whole file
 	server     func(*http.Server)
+	http2      bool // with TLS
 }
 
 // stanza adds lines to the provider's stanza of providers.yaml.
@@ -112,9 +113,14 @@ func newProxy(t testing.TB, upstream string, change ...func(*setup)) *testProxy 
 	}
 	server.Config.DisableGeneralOptionsHandler = true
 	server.Config.ErrorLog = zap.NewStdLog(log)
-	server.Start()
+	if server.EnableHTTP2 = s.http2; s.http2 {
+		server.StartTLS()
+	} else {
+		server.Start()
+	}
 	p.URL, p.Addr = server.URL, server.Listener.Addr().String()
-	transport := &http.Transport{DisableCompression: true}
+	transport := server.Client().Transport.(*http.Transport)
+	transport.DisableCompression = true
 	p.Client = &http.Client{Transport: transport, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
