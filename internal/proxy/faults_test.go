@@ -280,7 +280,29 @@ func TestErrorsOfTheUpstreamPassAndOpenTheCircuit(t *testing.T) {
 	}
 }
 
-// TestSilenceEndsAStreamAndDripsDoNot is in two halves: TestALongStreamOutlivesEveryLimit has the drips.
+// TestWaitingForAConnectionIsNoFaultOfTheUpstream: where all that may be used are in use, the circuit stays closed.
+func TestWaitingForAConnectionIsNoFaultOfTheUpstream(t *testing.T) {
+	hold := make(chan struct{})
+	o := serveOrigin(t, func(c *call) {
+		c.write(streamHead)
+		c.chunk("data: 1\n\n")
+		if strings.Contains(c.Line, "speech") {
+			await(t, hold)
+		}
+		c.write("0\r\n\r\n")
+	})
+	p := newProxy(t, o.URL, stanza("timeouts: {connect: 500ms, response_header: 500ms, idle: 1m}", "limits: {connections_per_host: 1}", "circuit_breaker: {failures: 1, window: 1m, cooldown: 1m}"))
+	token := p.mint(t)
+	long := p.do(t, p.request(t, token, "POST", "/v1/audio/speech", strings.NewReader("{}")))
+	requireError(t, p.chat(t, token), 504, "server_error", "upstream_timeout")
+	close(hold)
+	_, err := io.Copy(io.Discard, long.Body)
+	require.NoError(t, err)
+	require.Equal(t, 200, p.chat(t, token).StatusCode)
+	require.Len(t, o.requests(), 2)
+}
+
+// TestSilenceEndsAStream is one half; TestALongStreamOutlivesEveryLimit has the other, that drips do not.
 func TestSilenceEndsAStream(t *testing.T) {
 	o := serveOrigin(t, func(c *call) {
 		c.write(streamHead)

@@ -231,7 +231,9 @@ func (x *exchange) callRefusal(err error) *refusal {
 	if gone := x.goneRefusal(); gone != nil {
 		return gone
 	}
-	x.recordFault()
+	if x.call.Sent() || !x.silent.Load() { // otherwise it waited for a connection that others use: dialling has a limit of its own
+		x.recordFault()
+	}
 	x.h.cfg.Log.Warn("the upstream gave no answer", zap.Stringer("request_id", x.event.ID), zap.String("provider", x.match.Provider.Name), zap.Error(err))
 	switch {
 	case x.silent.Load():
