@@ -19,7 +19,7 @@ var (
 // upload is a request body that is not read before the call: larger than a small one, or of unknown length. The transport may go on
 // reading after the exchange has ended, so it belongs to no pool, and what it captured is handed over once by stop.
 type upload struct {
-	src      io.ReadCloser
+	src      io.Reader
 	max      int64
 	touched  atomic.Bool // a read was begun: the body cannot be sent again
 	patience *patience
@@ -35,7 +35,7 @@ type upload struct {
 	stopped bool
 }
 
-func newUpload(src io.ReadCloser, max int64, patience *patience) *upload {
+func newUpload(src io.Reader, max int64, patience *patience) *upload {
 	return &upload{src: src, max: max, patience: patience, kept: getBuffer(0)}
 }
 
@@ -118,9 +118,6 @@ func (u *upload) keep(p []byte) {
 		p = p[n:]
 	}
 }
-
-// Close implements [io.Closer]. The body belongs to the server, which closes it when the handler returns: a failed dial must not.
-func (u *upload) Close() error { return nil }
 
 // fault returns why the body could not be read to its end, or nil.
 func (u *upload) fault() error {
