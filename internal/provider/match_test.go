@@ -36,6 +36,7 @@ func TestMatchBuildsTheOutgoingPath(t *testing.T) {
 	var e *provider.MethodError
 	require.ErrorAs(t, err, &e)
 	require.Equal(t, []string{"GET"}, e.Allow)
+	require.EqualError(t, err, "method not allowed, only GET")
 	require.Zero(t, testing.AllocsPerRun(100, func() { _, _ = s.Match("POST", "/v1/responses") }))
 	require.LessOrEqual(t, testing.AllocsPerRun(100, func() { _, _ = s.Match("GET", "/v1/models/x") }), 1.0)
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -91,11 +92,10 @@ func TestAHeadHasALimit(t *testing.T) {
 }
 
 // endless is a body that goes on until it is told to stop.
-type endless struct{ sent int64 }
+type endless struct{ sent atomic.Int64 }
 
 func (e *endless) Read(p []byte) (int, error) {
-	e.sent += int64(len(p))
-	if e.sent > 64<<20 {
+	if e.sent.Add(int64(len(p))) > 64<<20 {
 		return 0, errors.New("nobody stopped it")
 	}
 	return len(p), nil
@@ -135,7 +135,7 @@ func TestABodyOverTheCap(t *testing.T) {
 		require.Equal(t, 413, res.StatusCode)
 		res.Body.Close()
 	}
-	require.Less(t, body.sent, int64(32<<20))
+	require.Less(t, body.sent.Load(), int64(32<<20))
 	eventually(t, "its event", func() bool {
 		all := p.Events.all()
 		return all[len(all)-1].Code == "request_too_large" && all[len(all)-1].Outcome == llmproxy.Refused
