@@ -148,7 +148,7 @@ func TestEveryRefusalOfATokenSaysWhy(t *testing.T) {
 func TestAWaitOfAMinuteMayBeSatOut(t *testing.T) {
 	o := serveOrigin(t, answerOK)
 	p := newProxy(t, o.URL)
-	for left, wants := range map[time.Duration][2]string{
+	for left, expected := range map[time.Duration][2]string{
 		time.Minute: {"60", ""}, 61 * time.Second: {"61", "false"}, time.Millisecond: {"1", ""}, 59*time.Second + 1: {"60", ""}, time.Hour: {"3600", "false"},
 	} {
 		p.now = time.Unix(1_700_000_000/3600*3600+3600, 0).Add(-left)
@@ -156,7 +156,7 @@ func TestAWaitOfAMinuteMayBeSatOut(t *testing.T) {
 			g.RequestsPerHour, g.WindowCount, g.WindowHour = 1, 1, llmproxy.HourOf(p.now)
 		}))
 		require.Equal(t, 429, res.StatusCode)
-		require.Equal(t, wants, [2]string{res.Header.Get("Retry-After"), res.Header.Get("X-Should-Retry")}, left)
+		require.Equal(t, expected, [2]string{res.Header.Get("Retry-After"), res.Header.Get("X-Should-Retry")}, left)
 	}
 }
 

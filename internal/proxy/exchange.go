@@ -191,7 +191,7 @@ func (x *exchange) release() {
 	}
 	patience, interim := x.patience.timer, x.request.Interim
 	expire := x.patience.expire
-	*x = exchange{} //nolint:govet // the mutex and the atomics in it are at rest: nobody else knows the exchange any more
+	*x = exchange{} // the mutexes and the atomics in it are at rest: nobody else knows the exchange any more
 	x.patience.timer, x.patience.expire, x.request.Interim = patience, expire, interim
 	exchanges.Put(x)
 }

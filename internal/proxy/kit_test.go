@@ -3,6 +3,7 @@ package proxy
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"net"
@@ -341,7 +342,7 @@ func (s *memoryStore) Spend(ctx context.Context, id llmproxy.TokenID, hash llmpr
 		return llmproxy.Token{}, llmproxy.Project{}, llmproxy.ErrNotFound
 	}
 	if err := gate.Refusal(hash, now); err != nil {
-		if err == llmproxy.ErrNotFound {
+		if errors.Is(err, llmproxy.ErrNotFound) {
 			return llmproxy.Token{}, llmproxy.Project{}, err
 		}
 		return gate.Token, llmproxy.Project{}, fmt.Errorf("spend: %w", err)

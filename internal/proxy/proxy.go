@@ -97,7 +97,7 @@ func (h *Handler) Close() {
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	x := h.newExchange(w, r)
 	defer x.end()
-	if refused := x.serve(); refused != nil {
+	if refused := x.serve(); refused != nil { //nolint:contextcheck // the exchange has it with its request
 		x.refuse(refused)
 	}
 }

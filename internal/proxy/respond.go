@@ -20,7 +20,7 @@ func (x *exchange) respond() *refusal {
 	}
 	held, heldErr := 0, error(nil)
 	if x.call.Status >= http.StatusBadRequest {
-		if held, heldErr = x.holdErrorAnswer(); heldErr != nil && heldErr != io.EOF {
+		if held, heldErr = x.holdErrorAnswer(); heldErr != nil && heldErr != io.EOF { //nolint:errorlint // as h1 returns it
 			return x.brokenErrorAnswer(heldErr)
 		}
 		if x.call.Status == http.StatusUnauthorized || x.quotesKey(held) {
@@ -116,7 +116,7 @@ func (x *exchange) flushEnd(flusher http.Flusher, passed int64) {
 
 // bodyEnded notes how the answer ended.
 func (x *exchange) bodyEnded(err error) {
-	if err == io.EOF {
+	if err == io.EOF { //nolint:errorlint // as h1 returns it
 		x.event.Outcome = llmproxy.Complete
 		return
 	}

@@ -116,7 +116,7 @@ func TestAGetIsAskedAgainOnce(t *testing.T) {
 		require.Equal(t, 503, res.StatusCode)
 		require.Equal(t, "theirs", res.Body)
 		require.Len(t, o.requests(), 2)
-		require.Equal(t, 1, len(p.Events.begins), "one request, one event")
+		require.Len(t, p.Events.begins, 1, "one request, one event")
 		p.lastEvent(t, 1)
 	})
 	t.Run("not if it is turned off", func(t *testing.T) {
@@ -236,9 +236,10 @@ func TestACallerWhoLeavesDuringTheSpendCostsNoUpstreamCall(t *testing.T) {
 	ctx, leave := context.WithCancel(t.Context())
 	entered := make(chan struct{})
 	p.Store.onSpend = func() { close(entered) }
+	r := p.request(t, p.mint(t), "GET", "/v1/models", nil).WithContext(ctx)
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		res, err := p.Client.Do(p.request(t, p.mint(t), "GET", "/v1/models", nil).WithContext(ctx))
+		res, err := p.Client.Do(r)
 		if err == nil {
 			res.Body.Close()
 		}

@@ -248,7 +248,7 @@ func (c *Call) receive(req *Request) error {
 	}
 	c.answered = true
 	for {
-		res, err := http.ReadResponse(c.conn.r, asked)
+		res, err := http.ReadResponse(c.conn.r, asked) //nolint:bodyclose // it ends with the call
 		if err != nil {
 			return err
 		}
@@ -272,7 +272,7 @@ func (c *Call) receive(req *Request) error {
 func (c *Call) Read(p []byte) (int, error) {
 	n, err := c.body.Read(p)
 	switch {
-	case err == io.EOF:
+	case err == io.EOF: //nolint:errorlint // the end of a reader is this very error, and one that wraps it is another
 		c.ended = true
 	case err != nil:
 		err = c.reason(err)
