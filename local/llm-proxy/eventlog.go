@@ -23,6 +23,7 @@ type eventLog struct {
 	log         *zap.Logger
 
 	delivery atomic.Pointer[delivery] // nil while another process delivers
+	trouble  atomic.Pointer[string]   // why this process cannot; nil if it can, or need not
 }
 
 // delivery is the work of the process that delivers.
@@ -82,13 +83,21 @@ func (e *eventLog) run(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		if err := e.takeOver(); err != nil {
-			e.log.Error("the event log cannot be taken over; it will be tried again", zap.Error(err))
-		}
+		e.report("the event log cannot be taken over; it will be tried again", e.takeOver())
 	}
 	d := e.delivery.Load()
-	if err := errors.Join(d.loop.Run(ctx), d.follower.Close()); err != nil {
-		e.log.Error("the event log has ended", zap.Error(err))
+	e.report("the event log has ended; the next start tries again", errors.Join(d.loop.Run(ctx), d.follower.Close()))
+}
+
+// report logs trouble when it is new, and degrades health while it lasts.
+func (e *eventLog) report(what string, err error) {
+	if err == nil {
+		e.trouble.Store(nil)
+		return
+	}
+	text := err.Error()
+	if before := e.trouble.Swap(&text); before == nil || *before != text {
+		e.log.Error(what, zap.Error(err))
 	}
 }
 
@@ -108,8 +117,12 @@ func (e *eventLog) drain() {
 
 // stats are those of this process's deliveries.
 func (e *eventLog) stats() dispatch.Stats {
+	var stats dispatch.Stats
 	if d := e.delivery.Load(); d != nil {
-		return d.loop.Stats()
+		stats = d.loop.Stats()
 	}
-	return dispatch.Stats{}
+	if trouble := e.trouble.Load(); trouble != nil {
+		stats.Failing, stats.LastError = true, *trouble
+	}
+	return stats
 }

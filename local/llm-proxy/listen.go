@@ -33,7 +33,7 @@ func listen(ctx context.Context, s *settings) (net.Listener, error) {
 // whoListens says who is at a busy address and what to do about it, as far as the PID file tells.
 func whoListens(s *settings) string {
 	running, err := findServer(s.PIDFile)
-	if err == nil && strings.HasSuffix(running.URL, s.Addr) {
+	if err == nil && strings.HasSuffix(running.URL, s.Addr[strings.LastIndexByte(s.Addr, ':'):]) { // the same port
 		return fmt.Sprintf(": llm-proxy runs there already, as process %d. Stop it with: llm-proxy server stop", running.PID)
 	}
 	return " by another program. Stop that one"

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"log"
 	"maps"
 	"net"
 	"net/http"
@@ -315,7 +316,9 @@ func TestPlainTextBeyondThisMachineIsWarnedOf(t *testing.T) {
 func TestHealthTakesNobodyElseForTheServer(t *testing.T) {
 	other := httptest.NewServer(http.NotFoundHandler())
 	defer other.Close()
-	secure := httptest.NewTLSServer(http.NotFoundHandler())
+	secure := httptest.NewUnstartedServer(http.NotFoundHandler())
+	secure.Config.ErrorLog = log.New(io.Discard, "", 0) // it is hung up on
+	secure.StartTLS()
 	defer secure.Close()
 	for name, r := range map[string]runningServer{
 		"something that is not ours": {URL: other.URL},

@@ -56,7 +56,7 @@ func (x *terminal) sees(what string) {
 	}
 }
 
-// types sends keys, once the wizard has moved on to the question that they are for: then it draws nothing more.
+// types sends keys once nothing more is drawn: what is seen afterwards comes of them.
 func (x *terminal) types(keys string) {
 	x.t.Helper()
 	for quiet, drawn := 0, -1; quiet < 10; time.Sleep(30 * time.Millisecond) {
@@ -70,6 +70,9 @@ func (x *terminal) types(keys string) {
 	require.NoError(x.t, err)
 }
 
+// cursor marks the question that keys go to. Keys for the next one must wait until it has moved there.
+const cursor = "┃"
+
 var control = regexp.MustCompile("\x1b(\\[[0-9;?<>=]*[a-zA-Z]|\\][^\x07\x1b]*(\x07|\x1b\\\\)|[()][A-Z0-9]|[=>])")
 
 // plainText is what was drawn without what moves and colours it.
@@ -80,9 +83,11 @@ func TestTheWizardAsksAndNeverShowsTheKey(t *testing.T) {
 	x := onTerminal(t, "setup")
 	x.sees("Name of the project")
 	x.types("Team Rocket\r")
+	x.sees(cursor)
 	x.types(key)
 	x.sees("*")
 	x.types("\r")
+	x.sees(cursor)
 	x.types("\r") // the minutes as they stand
 	require.NoError(t, x.cmd.Wait(), "%s", plainText(x.drawn.String()))
 	for i := range len(key) - 7 {
@@ -103,6 +108,7 @@ func TestTheWizardAsksForWhatTheFlagsLeaveOpen(t *testing.T) {
 	x.types("\r") // nothing
 	x.sees("must not be empty")
 	x.types("sk-fake-0123456789\r")
+	x.sees(cursor)
 	x.types("\x15" + "0\r") // in place of the minutes that stand there
 	x.sees("525600")
 	x.types("\x15" + "60\r")
