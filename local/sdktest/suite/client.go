@@ -59,15 +59,15 @@ type Error struct {
 type Client struct {
 	orders io.WriteCloser
 	lines  chan Line
-	said   *output // what it has to say beside
+	said   *output // what else it says
 }
 
 // NewClient takes a client's standard input and output.
-func NewClient(orders io.WriteCloser, output_ io.Reader) *Client {
+func NewClient(orders io.WriteCloser, answers io.Reader) *Client {
 	c := &Client{orders: orders, lines: make(chan Line), said: &output{}}
 	go func() {
 		defer close(c.lines)
-		lines := bufio.NewScanner(output_)
+		lines := bufio.NewScanner(answers)
 		lines.Buffer(nil, 1<<20)
 		for lines.Scan() {
 			var l Line
@@ -81,10 +81,10 @@ func NewClient(orders io.WriteCloser, output_ io.Reader) *Client {
 	return c
 }
 
-// StartProcess starts a client that is a program.
+// StartProcess starts a client that is a program. It ends when it gets no more orders, at the latest a while after the test.
 func StartProcess(t *testing.T, env []string, name string, args ...string) *Client {
 	t.Helper()
-	cmd := exec.CommandContext(t.Context(), name, args...)
+	cmd := exec.Command(name, args...) //nolint:gosec,noctx // programs of ours; their end is waited for below
 	cmd.Env = environment(env...)
 	in, err := cmd.StdinPipe()
 	require.NoError(t, err)
@@ -96,10 +96,12 @@ func StartProcess(t *testing.T, env []string, name string, args ...string) *Clie
 	c := NewClient(in, out)
 	c.said = errs
 	t.Cleanup(func() {
-		in.Close() // it ends then
-		for range c.lines {
+		in.Close()
+		kill := time.AfterFunc(patience, func() { _ = cmd.Process.Kill() }) // it may just have ended
+		defer kill.Stop()
+		for range c.lines { // what nobody asked for any more
 		}
-		if err := cmd.Wait(); err != nil && t.Context().Err() == nil {
+		if err := cmd.Wait(); err != nil {
 			t.Errorf("the client ended with %v:\n%s", err, errs)
 		}
 	})

@@ -35,16 +35,17 @@ type world struct {
 
 	token  string // may do everything, at the default provider
 	narrow string // may only use inference
-	capped string // is good for one request
+	capped string // is good for one request, at the capped provider
 	heldTo string // is for the held provider
 	deadTo string // is for a provider that nobody serves
 }
 
-// providers is the file with the three upstreams. Nothing listens on port 1.
+// providers is the file with the upstreams. Nothing listens on port 1.
 const providers = `default: demo
 providers:
-  demo: {preset: openai, base_url: %q}
-  held: {preset: openai, base_url: %q}
+  demo: {preset: openai, base_url: %[1]q}
+  capped: {preset: openai, base_url: %[1]q}
+  held: {preset: openai, base_url: %[2]q}
   dead: {preset: openai, base_url: "http://127.0.0.1:1", circuit_breaker: {failures: 3, window: 60s, cooldown: 60s}}
 `
 
@@ -84,7 +85,7 @@ func newWorld(t *testing.T) *world {
 	}
 	w.token = mint("--project", "All", "--stored")
 	w.narrow = mint("--project", "Narrow")
-	w.capped = mint("--project", "Capped", "--max-requests", "1")
+	w.capped = mint("--project", "Capped", "--provider", "capped", "--max-requests", "1")
 	w.heldTo = mint("--project", "Held", "--provider", "held")
 	w.deadTo = mint("--project", "Dead", "--provider", "dead")
 	w.serve(t, program, common)
@@ -163,38 +164,40 @@ func (w *world) ask(t *testing.T, method, url, token string) string {
 	return string(body)
 }
 
-// counts are the proxy's own numbers: how often it asked its store, and how many requests ended with this code.
+// counts are the proxy's own numbers: how often it asked its store, and how many requests ended.
 type counts struct{ spends, ended int }
 
-// count reads the metrics.
-func (w *world) count(t *testing.T, code string) counts {
+// count reads from the metrics what bears a label, such as code="token_exhausted".
+func (w *world) count(t *testing.T, label string) (c counts) {
 	t.Helper()
-	var c counts
 	for line := range strings.SplitSeq(w.ask(t, http.MethodGet, w.metrics, ""), "\n") {
 		name, value, _ := strings.Cut(line, " ")
-		n, err := strconv.ParseFloat(value, 64)
-		switch {
-		case strings.HasPrefix(name, "llmproxy_spend_seconds_count{"):
-			require.NoError(t, err)
-			c.spends += int(n)
-		case strings.HasPrefix(name, "llmproxy_requests_total{") && strings.Contains(name, `code="`+code+`"`):
-			require.NoError(t, err)
-			c.ended += int(n)
+		if !strings.Contains(name, label) {
+			continue
 		}
+		counter := &c.ended
+		if strings.HasPrefix(name, "llmproxy_spend_seconds_count{") {
+			counter = &c.spends
+		} else if !strings.HasPrefix(name, "llmproxy_requests_total{") {
+			continue
+		}
+		n, err := strconv.Atoi(value)
+		require.NoError(t, err, line)
+		*counter += n
 	}
 	return c
 }
 
-// settled waits until the proxy has counted so many requests with this code, and everything that ended before.
-func (w *world) settled(t *testing.T, code string, ended int) counts {
+// settled waits until the proxy has counted at least that much with a label: it counts a request just after its end.
+func (w *world) settled(t *testing.T, label string, least counts) counts {
 	t.Helper()
 	deadline := time.Now().Add(patience)
 	for {
-		c := w.count(t, code)
-		if c.ended >= ended {
+		c := w.count(t, label)
+		if c.ended >= least.ended && c.spends >= least.spends {
 			return c
 		}
-		require.True(t, time.Now().Before(deadline), "the proxy counted %d requests with %s, not %d", c.ended, code, ended)
+		require.True(t, time.Now().Before(deadline), "the proxy counted %+v with %s, not %+v", c, label, least)
 		time.Sleep(10 * time.Millisecond)
 	}
 }
