@@ -202,7 +202,7 @@ func Installed(t *testing.T, language, pins string) string {
 	dir := filepath.Join(cache, "llm-proxy", "sdk", language)
 	wants, err := os.ReadFile(pins)
 	require.NoError(t, err)
-	stamp, err := os.ReadFile(filepath.Join(dir, ".stamp"))
+	stamp, err := os.ReadFile(filepath.Join(dir, ".stamp")) //nolint:gosec // where the caller's own environment has its cache
 	if err != nil || !bytes.HasSuffix(bytes.TrimSpace(stamp), bytes.TrimSpace(wants)) {
 		require.FailNow(t, "the SDK is not installed: run local/sdktest/setup.sh, or make sdk")
 	}

@@ -58,7 +58,7 @@ func newWorld(t *testing.T) *world {
 
 	dir := t.TempDir()
 	program := filepath.Join(dir, "llm-proxy")
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "github.com/sofatutor/llm-proxy/local/llm-proxy")
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", program, "github.com/sofatutor/llm-proxy/local/llm-proxy") //nolint:gosec // a path in the test's own folder
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, "build the program: %s", out)
 	file := func(name, content string) string {
@@ -73,7 +73,7 @@ func newWorld(t *testing.T) *world {
 	key := file("key.txt", providerKey+"\n")
 	mint := func(more ...string) string {
 		args := append([]string{"setup", "--non-interactive", "--json", "--api-key-file", key}, common...)
-		cmd := exec.CommandContext(t.Context(), program, append(args, more...)...)
+		cmd := exec.CommandContext(t.Context(), program, append(args, more...)...) //nolint:gosec // built above
 		cmd.Env = environment()
 		var errs bytes.Buffer
 		cmd.Stderr = &errs
