@@ -370,3 +370,16 @@ func TestResultsHaveNoCredential(t *testing.T) {
 	require.NotContains(t, out.String(), "sk-fake")
 	require.Contains(t, out.String(), "http://127.0.0.1:1/v1")
 }
+
+// What a request costs whoever sends it: on one machine with the server it is taken from that one.
+func BenchmarkRun(b *testing.B) {
+	up, err := ServeUpstream(plain)
+	require.NoError(b, err)
+	defer up.Close()
+	run, err := New(Plan{Method: http.MethodPost, URL: "http://" + up.Addr() + plain.Path, Body: plain.Body, Requests: int64(b.N), Concurrency: 32})
+	require.NoError(b, err)
+	b.ResetTimer()
+	r := run.Do(b.Context())
+	b.StopTimer()
+	require.Empty(b, r.Errors)
+}

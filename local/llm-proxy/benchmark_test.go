@@ -120,10 +120,10 @@ func TestABenchmarkOnATerminalShowsHowFarItIs(t *testing.T) {
 }
 
 func TestCtrlCEndsABenchmarkWithTheReportOfWhatRan(t *testing.T) {
-	provider := demo.Serve(t, demo.Misbehave("head-delay=20ms"))
+	provider := demo.Serve(t, demo.Misbehave("head-delay=300ms"))
 	term := startTerminal(t, chatEnv(provider), "benchmark", "--duration", "1h", "--concurrency", "2")
 	term.see("Ctrl-C ends the run")
-	provider.WaitFor(t, 5, func(r demo.Request) bool { return r.Ended })
+	provider.WaitFor(t, 3, func(r demo.Request) bool { return r.Ended })
 	term.send(keyCtrlC)
 	term.see("under way when the run was ended")
 	require.Equal(t, exitOK, term.ends(), "what ran succeeded")
