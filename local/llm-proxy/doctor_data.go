@@ -9,12 +9,14 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
 
 	"github.com/sofatutor/llm-proxy/internal/bus/spool"
+	"github.com/sofatutor/llm-proxy/internal/dispatch"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 	"github.com/sofatutor/llm-proxy/internal/seal"
 	"github.com/sofatutor/llm-proxy/internal/store/sqlite"
@@ -212,22 +214,42 @@ const (
 )
 
 func (d *doctor) checkSpool(context.Context) {
-	const check = "event spool"
 	dir := filepath.Join(d.settings.DataDir, "spool")
-	bytes, oldest, known, err := spool.Backlog(dir, "file")
+	names, err := spool.Followers(dir)
+	if err != nil {
+		d.fail("events", "give this user access to "+dir, "%v", err)
+		return
+	}
+	if d.settings.EventLog != "" && !slices.Contains(names, eventLogName) {
+		names = append(names, eventLogName)
+	}
+	if len(names) == 0 {
+		d.ok("events", "no destination follows")
+	}
+	for _, name := range names {
+		d.checkBacklog(dir, name)
+	}
+}
+
+// eventLogName is the follower that writes the event log.
+const eventLogName = "file"
+
+func (d *doctor) checkBacklog(dir, name string) {
+	check := "events for " + name
+	bytes, oldest, _, err := spool.Backlog(dir, name)
 	size := humanize.IBytes(uint64(bytes))
 	age := d.now().Sub(oldest).Round(time.Second)
+	start := "start llm-proxy dispatcher for it; if it is not wanted any more, remove its cursor files in " + dir
+	if name == eventLogName {
+		start = "start the server with " + settingName("LLM_PROXY_EVENT_LOG") + ": it delivers them"
+	}
 	switch {
 	case err != nil:
 		d.fail(check, "look at the files in "+dir, "%v", err)
-	case d.settings.EventLog == "" && !known:
-		d.ok(check, "%s are kept; no destination follows", size)
 	case bytes > bigBacklog:
-		d.fail(check, "see why the destination does not take events: llm-proxy server health; beyond 10 GiB the oldest are lost", "%s wait to be delivered", size)
-	case !oldest.IsZero() && age > oldBacklog && d.running == nil:
-		d.warn(check, "start the server: it delivers them", "%s wait to be delivered, the oldest event for %s; no server runs", size, age)
+		d.fail(check, start+", or see in its log why they are not taken; beyond 10 GiB the oldest are lost", "%s wait to be delivered", size)
 	case !oldest.IsZero() && age > oldBacklog:
-		d.warn(check, "see why the destination does not take events: llm-proxy server health", "%s wait to be delivered, the oldest event for %s", size, age)
+		d.warn(check, start+", or see in its log why they are not taken", "%s wait to be delivered, the oldest event for %s", size, age)
 	default:
 		d.ok(check, "%s wait to be delivered", size)
 	}
@@ -235,16 +257,45 @@ func (d *doctor) checkSpool(context.Context) {
 
 func (d *doctor) checkDeadLetters(context.Context) {
 	const check = "dead letters"
-	path := filepath.Join(d.settings.DataDir, "dead-letters.jsonl")
-	n, err := countLines(path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist) || err == nil && n == 0:
+	names, err := spool.Followers(filepath.Join(d.settings.DataDir, "spool"))
+	if err != nil {
+		return // told with the events
+	}
+	if !slices.Contains(names, eventLogName) {
+		names = append(names, eventLogName)
+	}
+	found := false
+	for _, name := range names {
+		found = d.countDeadLetters(check, name) || found
+	}
+	if !found {
 		d.ok(check, "none")
+	}
+}
+
+// countDeadLetters tells of a dispatcher's dead letters and reports whether there was anything to tell.
+func (d *doctor) countDeadLetters(check, name string) bool {
+	path := dispatch.DeadLettersPath(d.settings.DataDir, name)
+	files, err := dispatch.DeadLetterFiles(path)
+	total := 0
+	for _, file := range files {
+		n, countErr := countLines(file)
+		if errors.Is(countErr, fs.ErrNotExist) {
+			continue
+		}
+		total += n
+		err = errors.Join(err, countErr)
+	}
+	switch {
 	case err != nil:
 		d.warn(check, "give this user access to it", "%v", err)
+	case total > 0:
+		d.warn(check, "see why: llm-proxy dispatcher dead-letters list --name "+name+"; when the reason is gone, llm-proxy dispatcher redrive with the dispatcher's settings",
+			"events given up for %s: %d, in %s", name, total, path)
 	default:
-		d.warn(check, "read the reasons in "+path+`: grep -o '"reason":"[^"]*"'`, "%d events were given up for a destination", n)
+		return false
 	}
+	return true
 }
 
 func countLines(path string) (n int, err error) {

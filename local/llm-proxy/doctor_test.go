@@ -19,6 +19,7 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sofatutor/llm-proxy/internal/bus/spool"
+	"github.com/sofatutor/llm-proxy/internal/dispatch"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 	"github.com/sofatutor/llm-proxy/internal/manage"
 	"github.com/sofatutor/llm-proxy/internal/provider"
@@ -91,7 +92,7 @@ func TestAHealthyInstallationHasNothingToMend(t *testing.T) {
 	}
 	require.ElementsMatch(t, []string{
 		"data folder", "key file", "management credentials", "database", "provider keys", "server", "providers", "provider openai",
-		"clock", "event spool", "dead letters", "event log", "disk space",
+		"clock", "events for file", "dead letters", "event log", "disk space",
 	}, slices.Collect(maps.Keys(found)))
 	require.Equal(t, "not asked: --offline", found["provider openai"].Detail)
 }
@@ -125,19 +126,24 @@ func TestEachIllnessIsNamedWithItsCure(t *testing.T) {
 		"providers.yaml": {func(p *patient) {
 			p.env["LLM_PROXY_PROVIDERS"] = p.write("providers.yaml", "default: x\nproviders:\n  x:\n    base_uri: y\n")
 		}, "providers", statusFail, "providers.yaml:4", "mend the place"},
-		"unknown provider":  {func(p *patient) { p.sql(`UPDATE projects SET provider = 'mistral'`) }, "providers", statusWarn, `"Team" is of the provider mistral`, "LLM_PROXY_PROVIDERS"},
-		"no address":        {func(p *patient) { p.env["LLM_PROXY_ADDR"] = "192.0.2.1:8080" }, "server", statusFail, "nobody can listen", "LLM_PROXY_ADDR"},
-		"clock":             {func(p *patient) { p.now = p.now.Add(-2 * time.Hour) }, "clock", statusFail, "written 2h0m", "NTP"},
-		"clock of 1970":     {func(p *patient) { p.now = time.Unix(1000, 0) }, "clock", statusFail, "before this program was written", "NTP"},
-		"dead letters":      {func(p *patient) { p.write("dead-letters.jsonl", "{}\n{}\n{\"torn\"") }, "dead letters", statusWarn, "3 events", "reason"},
-		"no log folder":     {func(p *patient) { p.env["LLM_PROXY_EVENT_LOG"] = filepath.Join(p.dir, "missing", "events.jsonl") }, "event log", statusFail, "is not there", "mkdir -p"},
-		"a folder for log":  {func(p *patient) { p.env["LLM_PROXY_EVENT_LOG"] = p.dir }, "event log", statusFail, "cannot be written to", "access"},
-		"no log":            {func(p *patient) { delete(p.env, "LLM_PROXY_EVENT_LOG") }, "event log", statusSkip, "none is set", ""},
-		"backlog":           {func(p *patient) { p.publish(); p.now = p.now.Add(time.Hour) }, "event spool", statusWarn, "no server runs", "start the server"},
-		"certificate ends":  {func(p *patient) { p.tls() }, "certificate", statusWarn, "it ends on", "renew"},
-		"certificate ended": {func(p *patient) { p.tls(); p.now = p.now.Add(48 * time.Hour) }, "certificate", statusFail, "it ended on", "renew"},
-		"certificate to be": {func(p *patient) { p.tls(); p.now = p.now.Add(-48 * time.Hour) }, "certificate", statusFail, "it begins on", "clock"},
-		"no certificate":    {func(p *patient) { p.tls(); p.write("cert.pem", "nothing") }, "certificate", statusFail, "--tls-cert", "chain"},
+		"unknown provider": {func(p *patient) { p.sql(`UPDATE projects SET provider = 'mistral'`) }, "providers", statusWarn, `"Team" is of the provider mistral`, "LLM_PROXY_PROVIDERS"},
+		"no address":       {func(p *patient) { p.env["LLM_PROXY_ADDR"] = "192.0.2.1:8080" }, "server", statusFail, "nobody can listen", "LLM_PROXY_ADDR"},
+		"clock":            {func(p *patient) { p.now = p.now.Add(-2 * time.Hour) }, "clock", statusFail, "written 2h0m", "NTP"},
+		"clock of 1970":    {func(p *patient) { p.now = time.Unix(1000, 0) }, "clock", statusFail, "before this program was written", "NTP"},
+		"dead letters":     {func(p *patient) { p.write("dead-letters.jsonl", "{}\n{}\n{\"torn\"") }, "dead letters", statusWarn, "given up for file: 3", "dead-letters list --name file"},
+		"letters of another": {func(p *patient) {
+			p.follow("hook")
+			require.NoError(p.t, os.WriteFile(dispatch.DeadLettersPath(p.dir, "hook"), []byte("{}\n"), 0o600))
+		}, "dead letters", statusWarn, "given up for hook: 1", "dead-letters list --name hook"},
+		"backlog of another": {func(p *patient) { p.follow("hook"); p.publish(); p.now = p.now.Add(time.Hour) }, "events for hook", statusWarn, "the oldest event for 1h", "llm-proxy dispatcher"},
+		"no log folder":      {func(p *patient) { p.env["LLM_PROXY_EVENT_LOG"] = filepath.Join(p.dir, "missing", "events.jsonl") }, "event log", statusFail, "is not there", "mkdir -p"},
+		"a folder for log":   {func(p *patient) { p.env["LLM_PROXY_EVENT_LOG"] = p.dir }, "event log", statusFail, "cannot be written to", "access"},
+		"no log":             {func(p *patient) { delete(p.env, "LLM_PROXY_EVENT_LOG") }, "event log", statusSkip, "none is set", ""},
+		"backlog":            {func(p *patient) { p.publish(); p.now = p.now.Add(time.Hour) }, "events for file", statusWarn, "the oldest event for 1h", "start the server"},
+		"certificate ends":   {func(p *patient) { p.tls() }, "certificate", statusWarn, "it ends on", "renew"},
+		"certificate ended":  {func(p *patient) { p.tls(); p.now = p.now.Add(48 * time.Hour) }, "certificate", statusFail, "it ended on", "renew"},
+		"certificate to be":  {func(p *patient) { p.tls(); p.now = p.now.Add(-48 * time.Hour) }, "certificate", statusFail, "it begins on", "clock"},
+		"no certificate":     {func(p *patient) { p.tls(); p.write("cert.pem", "nothing") }, "certificate", statusFail, "--tls-cert", "chain"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			p := newPatient(t)
@@ -170,6 +176,14 @@ func (p *patient) publish() {
 	s.Begin(&llmproxy.Begin{ID: id, Time: p.now})
 	s.Publish(&llmproxy.Event{ID: id, Time: p.now, Outcome: llmproxy.Complete})
 	require.NoError(p.t, s.Close())
+}
+
+// follow leaves a destination's cursor in the spool.
+func (p *patient) follow(name string) {
+	p.t.Helper()
+	f, err := spool.Follow(p.settings().spool(nil).Dir, name, nil)
+	require.NoError(p.t, err)
+	require.NoError(p.t, f.Close())
 }
 
 func (p *patient) tls() {

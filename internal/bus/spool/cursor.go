@@ -9,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 )
 
@@ -79,24 +80,34 @@ func readCursor(dir, name string) (c cursor, found bool, err error) {
 	return c, found, nil // a torn one alone is the first of all, which says nothing
 }
 
-// readCursors returns the cursors of all followers. One that cannot be read is an error and, among the others, an empty cursor, so
-// that it keeps its segments.
-func readCursors(dir string) ([]cursor, error) {
+// followers are the names of all that have a cursor, sorted.
+func followers(dir string) ([]string, error) {
 	entries, err := os.ReadDir(dir)
 	if err != nil {
 		return nil, err
 	}
-	names := map[string]bool{}
+	var names []string
 	for _, entry := range entries {
 		for _, ext := range cursorExts {
 			if name, ok := strings.CutSuffix(entry.Name(), ext); ok {
-				names[name] = true
+				names = append(names, name)
 			}
 		}
 	}
+	slices.Sort(names)
+	return slices.Compact(names), nil
+}
+
+// readCursors returns the cursors of all followers. One that cannot be read is an error and, among the others, an empty cursor, so
+// that it keeps its segments.
+func readCursors(dir string) ([]cursor, error) {
+	names, err := followers(dir)
+	if err != nil {
+		return nil, err
+	}
 	var all []cursor
 	var errs []error
-	for name := range names {
+	for _, name := range names {
 		c, _, err := readCursor(dir, name)
 		if err != nil {
 			errs = append(errs, err)

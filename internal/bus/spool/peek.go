@@ -8,6 +8,15 @@ import (
 	"time"
 )
 
+// Followers returns the names of all that ever followed the spools of a folder.
+func Followers(dir string) ([]string, error) {
+	names, err := followers(dir)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	return names, err
+}
+
 // Backlog returns what [Follower.Backlog] does for the follower of that name, which may be at work in another process. Known is false
 // if there never was one.
 func Backlog(dir, name string) (bytes int64, oldest time.Time, known bool, err error) {

@@ -39,3 +39,16 @@ func TestTheBacklogIsKnownWhileAnotherFollows(t *testing.T) {
 	require.Zero(t, bytes)
 	require.True(t, oldest.IsZero())
 }
+
+func TestFollowersAreThoseThatHaveACursor(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "spool")
+	names, err := spool.Followers(dir)
+	require.NoError(t, err)
+	require.Empty(t, names)
+	open(t, spool.Config{Dir: dir})
+	follow(t, dir, "webhook")
+	follow(t, dir, "file")
+	names, err = spool.Followers(dir)
+	require.NoError(t, err)
+	require.Equal(t, []string{"file", "webhook"}, names)
+}
