@@ -12,6 +12,7 @@ import (
 
 	"github.com/sofatutor/llm-proxy/internal/bus/spool"
 	"github.com/sofatutor/llm-proxy/internal/dispatch"
+	"github.com/sofatutor/llm-proxy/internal/usage/price"
 )
 
 // eventLog delivers events to the file that the settings name. Of several servers over one data folder one does it, for all; when it
@@ -68,7 +69,7 @@ func (e *eventLog) takeOver() error {
 		return err
 	}
 	e.delivery.Store(&delivery{follower, dispatch.New(dispatch.Config{
-		Name: "file", Source: follower, Destination: destination, DeadLetters: e.deadLetters, Log: e.log,
+		Name: "file", Source: follower, Destination: destination, DeadLetters: e.deadLetters, Log: e.log, Meter: dispatch.Meter(price.Embedded()),
 	})})
 	return nil
 }
