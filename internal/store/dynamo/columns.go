@@ -103,7 +103,7 @@ func tokenRowOf(g *llmproxy.Gate) tokenRow {
 		ExpiresAt: toMillis(g.ExpiresAt), Max: g.MaxRequests, PerHour: g.RequestsPerHour, Name: g.Name, CreatedAt: toMillis(g.CreatedAt),
 		RevokedAt: toMillis(g.RevokedAt), Revision: g.Revision, HeadersDrop: g.RequestHeadersDrop, TTL: tokenTTL(&g.Token),
 	}
-	if g.PreviousHash != (llmproxy.TokenHash{}) {
+	if !g.PreviousUntil.IsZero() {
 		r.PreviousHash = g.PreviousHash[:]
 	}
 	return r
