@@ -349,7 +349,8 @@ func testRotation(t *testing.T, engine Engine) {
 				}
 			})
 		}
-		return spend(s, id, old, Noon)
+		_, _, err := s.Spend(ctx, id, old, Noon)
+		return err
 	}, llmproxy.ErrExhausted)
 	require.Equal(t, 50, admitted, "old and new secret share one counter, also while it rotates")
 
