@@ -41,6 +41,7 @@ func Run(t *testing.T, sdk SDK) {
 	}{
 		{"chat", chat},
 		{"a streamed chat arrives chunk by chunk", streamedChat},
+		{"compressed answers", compressed},
 		{"responses", respond},
 		{"a streamed response arrives event by event", streamedResponse},
 		{"embeddings", embed},
@@ -82,6 +83,19 @@ func streamedChat(t *testing.T, w *world, c *Client, _ *SDK) {
 	chunks := oneByOne(t, w, c, "stream_chat")
 	assert.Len(t, chunks, 1+4+1+1, "role, four pieces, end, usage")
 	assert.NotEmpty(t, strings.Join(chunks, ""))
+}
+
+// compressed: the SDKs ask for gzip by themselves, and unpack what comes through as it is.
+func compressed(t *testing.T, w *world, c *Client, _ *SDK) {
+	before := len(w.up.Requests())
+	done := c.done(t, Order{Do: "chat", Demo: "gzip"})
+	assert.Contains(t, done.Text, question)
+	chunks, end := c.end(t, Order{Do: "stream_chat", Demo: "gzip, events=3"})
+	require.Nil(t, end.Error, "%+v", end.Error)
+	assert.Len(t, chunks, 1+3+1+1)
+	for _, r := range since(w.up, before) {
+		assert.Contains(t, r.Header.Get("Accept-Encoding"), "gzip", "the SDK's own wish reaches the provider")
+	}
 }
 
 func streamedResponse(t *testing.T, w *world, c *Client, _ *SDK) {
