@@ -19,3 +19,13 @@ func TestThePythonSDKWorksThroughTheProxy(t *testing.T) {
 		},
 	})
 }
+
+func TestAnthropicsPythonSDKWorksThroughTheProxy(t *testing.T) {
+	python := filepath.Join(suite.Installed(t, "python", "../requirements.txt"), "bin", "python")
+	suite.RunAnthropic(t, suite.SDK{
+		Start: func(t *testing.T, baseURL, key string) *suite.Client {
+			return suite.StartProcess(t, []string{"ANTHROPIC_BASE_URL=" + baseURL, "ANTHROPIC_API_KEY=" + key}, python, "anthropic_client.py")
+		},
+		Classes: map[int]string{401: "AuthenticationError", 403: "PermissionDeniedError", 404: "NotFoundError", 502: "InternalServerError"},
+	})
+}

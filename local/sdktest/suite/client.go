@@ -113,7 +113,7 @@ func environment(more ...string) []string {
 	var kept []string
 	for _, e := range os.Environ() {
 		name, _, _ := strings.Cut(e, "=")
-		if !strings.HasPrefix(name, "OPENAI_") && !strings.HasPrefix(name, "LLM_PROXY_") && !strings.HasSuffix(strings.ToUpper(name), "_PROXY") {
+		if !strings.HasPrefix(name, "OPENAI_") && !strings.HasPrefix(name, "ANTHROPIC_") && !strings.HasPrefix(name, "LLM_PROXY_") && !strings.HasSuffix(strings.ToUpper(name), "_PROXY") {
 			kept = append(kept, e)
 		}
 	}

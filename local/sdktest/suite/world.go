@@ -38,6 +38,7 @@ type world struct {
 	capped string // is good for one request, at the capped provider
 	heldTo string // is for the held provider
 	deadTo string // is for a provider that nobody serves
+	claude string // is for the provider that speaks Anthropic's messages
 }
 
 // providers is the file with the upstreams. Nothing listens on port 1.
@@ -46,6 +47,7 @@ providers:
   demo: {preset: openai, base_url: %[1]q}
   capped: {preset: openai, base_url: %[1]q}
   held: {preset: openai, base_url: %[2]q}
+  anthropic: {preset: anthropic, base_url: %[1]q}
   dead: {preset: openai, base_url: "http://127.0.0.1:1", circuit_breaker: {failures: 3, window: 60s, cooldown: 60s}}
 `
 
@@ -88,6 +90,7 @@ func newWorld(t *testing.T) *world {
 	w.capped = mint("--project", "Capped", "--provider", "capped", "--max-requests", "1")
 	w.heldTo = mint("--project", "Held", "--provider", "held")
 	w.deadTo = mint("--project", "Dead", "--provider", "dead")
+	w.claude = mint("--project", "Claude", "--provider", "anthropic")
 	w.serve(t, program, common)
 	return w
 }
