@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"compress/gzip"
+	"context"
 	"crypto/sha256"
 	"fmt"
 	"io"
@@ -281,20 +282,34 @@ func TestAChunkOfAKnownLengthIsNotHeldBack(t *testing.T) {
 	require.EqualValues(t, 400000-256<<10, n)
 }
 
-// TestTheHeadOfAStreamDoesNotWaitForItsFirstEvent: a model may think for minutes.
-func TestTheHeadOfAStreamDoesNotWaitForItsFirstEvent(t *testing.T) {
-	goOn := make(chan struct{})
-	o := serveOrigin(t, func(c *call) {
-		c.write(streamHead)
-		await(t, goOn)
-		c.write("0\r\n\r\n")
-	})
-	p := newProxy(t, o.URL)
-	res := p.do(t, p.request(t, p.mint(t), "POST", "/v1/chat/completions", strings.NewReader("{}")))
-	close(goOn)
-	rest, err := io.ReadAll(res.Body)
-	require.NoError(t, err)
-	require.Empty(t, rest)
+// TestTheHeadDoesNotWaitForTheBody: a model may think for minutes, and who waits for it wants to know that it does.
+func TestTheHeadDoesNotWaitForTheBody(t *testing.T) {
+	for name, head := range map[string]string{
+		"an event stream": streamHead, "another stream": "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n", "a known length": "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			goOn := make(chan struct{})
+			o := serveOrigin(t, func(c *call) {
+				c.write(head)
+				await(t, goOn)
+				c.write("5\r\nhello\r\n0\r\n\r\n")
+				if strings.Contains(head, "Length") {
+					c.hangUp()
+				}
+			})
+			p := newProxy(t, o.URL)
+			r := p.request(t, p.mint(t), "POST", "/v1/chat/completions", strings.NewReader("{}"))
+			ctx, cancel := context.WithTimeout(t.Context(), patient)
+			defer cancel()
+			res, err := p.Client.Do(r.WithContext(ctx))
+			require.NoError(t, err, "its head")
+			defer res.Body.Close()
+			close(goOn)
+			body, err := io.ReadAll(res.Body)
+			require.NoError(t, err)
+			require.Len(t, body, 5)
+		})
+	}
 }
 
 // TestALongStreamOutlivesEveryLimit: a stream that drips is alive, however long it takes altogether.

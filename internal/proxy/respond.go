@@ -83,8 +83,8 @@ func (x *exchange) sendBody(held int, heldErr error) {
 			if flusher != nil && err == nil && passed != length {
 				flusher.Flush()
 			}
-		} else if flusher != nil && err == nil && x.capture.counting && x.event.Timing.FirstByte == 0 {
-			flusher.Flush() // an event stream may begin with a long silence, and its caller waits for the head
+		} else if flusher != nil && err == nil && x.event.Timing.FirstByte == 0 && (x.capture.counting || x.call.Waits()) {
+			flusher.Flush() // the body may begin with a long silence, and its caller waits for the head
 		}
 		if err != nil {
 			x.bodyEnded(err)

@@ -268,6 +268,9 @@ func (c *Call) receive(req *Request) error {
 	}
 }
 
+// Waits reports whether nothing of the answer's body has come yet, so that a Read would wait for it.
+func (c *Call) Waits() bool { return c.body != http.NoBody && c.conn.r.Buffered() == 0 }
+
 // Read reads the answer's body. At its end it returns [io.EOF]; any other error means that the body is not whole.
 func (c *Call) Read(p []byte) (int, error) {
 	n, err := c.body.Read(p)
