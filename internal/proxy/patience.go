@@ -59,7 +59,8 @@ func (p *patience) begin(caller, head, body time.Duration) {
 	}
 }
 
-// check runs when the timer fires: it ends the exchange, or sleeps until the limit may be reached.
+// check runs when the timer fires: it ends what the exchange waits for, or sleeps until the limit may be reached. What it has ended may
+// have come at that very moment, so it goes on watching.
 func (p *patience) check() {
 	p.mu.Lock()
 	defer p.mu.Unlock()
@@ -78,6 +79,7 @@ func (p *patience) check() {
 		return
 	}
 	p.expire(what)
+	p.timer.Reset(shortest(p.limits[forCaller:]))
 }
 
 // end stops the timer: nothing is done to the exchange from here on. It reports whether the timer is at rest; if not, it fired.
