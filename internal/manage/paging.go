@@ -61,11 +61,8 @@ func (c *call) page(p PageParams) (llmproxy.Page, error) {
 	return page, nil
 }
 
-// next is the Link to the page after the id; empty where there is none.
-func (c *call) next(more bool, last llmproxy.UUID) string {
-	if !more {
-		return ""
-	}
+// next is the Link to the page after the one that ends with an id.
+func (c *call) next(last llmproxy.UUID) string {
 	query := c.url.Query()
 	query.Set("cursor", newCursor(filterOf(c.url.Path, query), last))
 	return "<" + c.url.Path + "?" + query.Encode() + `>; rel="next"`

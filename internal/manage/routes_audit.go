@@ -105,7 +105,9 @@ func answerAudit(c *call, entries []llmproxy.AuditEntry, more bool) *auditAnswer
 	answer := &auditAnswer{}
 	for i := range entries {
 		out[i] = auditOut(&entries[i])
-		answer.Link = c.next(more, entries[i].ID.UUID)
+	}
+	if more {
+		answer.Link = c.next(entries[len(entries)-1].ID.UUID)
 	}
 	answer.Body = func(hc huma.Context) {
 		hc.SetHeader("Content-Type", typeJSON)

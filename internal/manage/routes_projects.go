@@ -115,7 +115,9 @@ func (h *Handler) listProjects(ctx context.Context, in *listProjectsInput) (*pro
 	out := &projectsAnswer{Body: make([]wireProject, len(projects))}
 	for i := range projects {
 		out.Body[i] = projectOut(&projects[i])
-		out.Link = c.next(more, projects[i].ID.UUID)
+	}
+	if more {
+		out.Link = c.next(projects[len(projects)-1].ID.UUID)
 	}
 	return out, nil
 }

@@ -126,7 +126,9 @@ func (h *Handler) listTokens(ctx context.Context, in *listTokensInput) (*tokensA
 	out := &tokensAnswer{Body: make([]wireToken, len(tokens))}
 	for i := range tokens {
 		out.Body[i] = tokenOut(&tokens[i])
-		out.Link = c.next(more, tokens[i].ID.UUID)
+	}
+	if more {
+		out.Link = c.next(tokens[len(tokens)-1].ID.UUID)
 	}
 	return out, nil
 }
