@@ -63,7 +63,7 @@ func openParts(ctx context.Context, s *settings, withDemo bool, log *zap.Logger,
 	if p.service, err = newService(s, p.store, sealing, p.providers); err != nil {
 		return nil, err
 	}
-	if err = p.openManagement(log, closers); err != nil {
+	if err = p.openManagement(log, closers); err != nil { //nolint:contextcheck // what it does at its end outlives ctx
 		return nil, err
 	}
 	if withDemo {
