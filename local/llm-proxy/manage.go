@@ -268,7 +268,7 @@ func (a *manageAPI) refusal(res *http.Response, body []byte) error {
 	}
 	err := fmt.Errorf("%s answered %s: %s", a.origin, res.Status, text)
 	switch code := res.StatusCode; {
-	case code == http.StatusBadRequest, code == http.StatusUnprocessableEntity, code == http.StatusRequestEntityTooLarge:
+	case code == http.StatusBadRequest, code == http.StatusRequestEntityTooLarge, code == http.StatusUnsupportedMediaType, code == http.StatusUnprocessableEntity:
 		return &exitError{exitUsage, err}
 	case code == http.StatusServiceUnavailable, code == http.StatusBadGateway, code == http.StatusGatewayTimeout:
 		return &exitError{exitUnreachable, err}
