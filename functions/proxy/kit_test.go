@@ -1,0 +1,351 @@
+//go:build unix
+
+package main
+
+import (
+	"bytes"
+	"context"
+	"crypto/md5"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"go.uber.org/zap"
+
+	"github.com/sofatutor/llm-proxy/internal/demo"
+	"github.com/sofatutor/llm-proxy/internal/lambdahost"
+	"github.com/sofatutor/llm-proxy/internal/llmproxy"
+	"github.com/sofatutor/llm-proxy/internal/manage"
+	"github.com/sofatutor/llm-proxy/internal/provider"
+	"github.com/sofatutor/llm-proxy/internal/proxy"
+	"github.com/sofatutor/llm-proxy/internal/seal"
+	"github.com/sofatutor/llm-proxy/internal/store/dynamo"
+	"github.com/sofatutor/llm-proxy/internal/store/dynamo/dynamolocal"
+)
+
+// providerKey is the key that the function opens and the upstream gets.
+const providerKey = "sk-fake-QWERTYUIOPasdfghjklZXCVBNM-wxyz"
+
+// bootstrap is the function as it is deployed, but for this machine's architecture.
+var bootstrap string
+
+var startEngine = sync.OnceValues(func() (*dynamolocal.Server, error) { return dynamolocal.Start(context.Background()) })
+
+func TestMain(m *testing.M) {
+	code, err := run(m)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		code = 1
+	}
+	os.Exit(code)
+}
+
+func run(m *testing.M) (int, error) {
+	dir, err := os.MkdirTemp("", "proxy-")
+	if err != nil {
+		return 0, err
+	}
+	defer os.RemoveAll(dir)
+	bootstrap = filepath.Join(dir, "bootstrap")
+	build := exec.Command("go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", bootstrap, ".")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := build.CombinedOutput(); err != nil {
+		return 0, fmt.Errorf("build the function: %w\n%s", err, out)
+	}
+	code := m.Run()
+	if engine, err := startEngine(); err == nil {
+		return code, engine.Close()
+	}
+	return code, nil
+}
+
+// cloud stands for EventBridge, SQS and Secrets Manager. What it takes it keeps.
+type cloud struct {
+	*httptest.Server
+	sealing string
+
+	mu      sync.Mutex
+	onBus   map[string][]llmproxy.Event
+	inQueue map[string][]llmproxy.Event
+	busDown bool
+	allDown bool
+	held    chan struct{} // while it is not nil, the bus answers when it is closed
+}
+
+func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	body, err := io.ReadAll(r.Body)
+	if err != nil {
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
+	switch r.Header.Get("X-Amz-Target") {
+	case "AWSEvents.PutEvents":
+		c.putEvents(w, body)
+	case "AmazonSQS.SendMessage":
+		c.sendMessage(w, body)
+	case "secretsmanager.GetSecretValue":
+		if strings.Contains(string(body), "AWSPREVIOUS") {
+			w.WriteHeader(http.StatusBadRequest)
+			fmt.Fprint(w, `{"__type":"ResourceNotFoundException"}`)
+			return
+		}
+		fmt.Fprintf(w, `{"Name":"sealing","SecretString":%q}`, c.sealing)
+	default:
+		w.WriteHeader(http.StatusNotImplemented)
+	}
+}
+
+func (c *cloud) putEvents(w http.ResponseWriter, body []byte) {
+	var in struct{ Entries []struct{ Detail string } }
+	_ = json.Unmarshal(body, &in)
+	c.mu.Lock()
+	held, down := c.held, c.busDown || c.allDown
+	c.mu.Unlock()
+	if held != nil {
+		<-held
+	}
+	if down {
+		panic(http.ErrAbortHandler)
+	}
+	var results []string
+	for _, entry := range in.Entries {
+		c.keep(c.onBus, []byte(entry.Detail))
+		results = append(results, `{"EventId":"e"}`)
+	}
+	fmt.Fprintf(w, `{"FailedEntryCount":0,"Entries":[%s]}`, strings.Join(results, ","))
+}
+
+func (c *cloud) sendMessage(w http.ResponseWriter, body []byte) {
+	var in struct{ MessageBody string }
+	_ = json.Unmarshal(body, &in)
+	c.mu.Lock()
+	down := c.allDown
+	c.mu.Unlock()
+	if down {
+		panic(http.ErrAbortHandler)
+	}
+	var message struct{ Detail json.RawMessage }
+	_ = json.Unmarshal([]byte(in.MessageBody), &message)
+	c.keep(c.inQueue, message.Detail)
+	sum := md5.Sum([]byte(in.MessageBody))
+	fmt.Fprintf(w, `{"MessageId":"m","MD5OfMessageBody":%q}`, hex.EncodeToString(sum[:]))
+}
+
+func (c *cloud) keep(in map[string][]llmproxy.Event, detail []byte) {
+	var e llmproxy.Event
+	if err := json.Unmarshal(detail, &e); err != nil {
+		panic(err)
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	in[e.ID.String()] = append(in[e.ID.String()], e)
+}
+
+// set changes how it behaves.
+func (c *cloud) set(change func(*cloud)) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	change(c)
+}
+
+// event waits for the events of an id on the bus or in the queue.
+func (c *cloud) event(t testing.TB, in map[string][]llmproxy.Event, id string) llmproxy.Event {
+	t.Helper()
+	var found []llmproxy.Event
+	require.Eventually(t, func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		found = in[id]
+		return len(found) > 0
+	}, 20*time.Second, 5*time.Millisecond, "no event %s", id)
+	require.Len(t, found, 1, "one event per request")
+	return found[0]
+}
+
+// output keeps the lines of the function.
+type output struct {
+	mu  sync.Mutex
+	buf bytes.Buffer
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.Write(p)
+}
+
+func (o *output) String() string {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	return o.buf.String()
+}
+
+func (o *output) await(t testing.TB, word string) {
+	t.Helper()
+	require.Eventually(t, func() bool { return strings.Contains(o.String(), word) }, 20*time.Second, 5*time.Millisecond, "no line with %q in\n%s", word, o)
+}
+
+// stack is the function with all that it needs, and a second door to the same store and upstream: net/http.
+type stack struct {
+	t        testing.TB
+	cloud    *cloud
+	upstream *demo.Server
+	host     *lambdahost.Host
+	log      *output
+	service  *manage.Service
+	project  llmproxy.Project
+	url      string // of the function
+	server   string // of the handler on net/http
+	recorded *recorder
+	client   *http.Client
+}
+
+// recorder keeps the events of the second door.
+type recorder struct {
+	mu     sync.Mutex
+	events map[string][]llmproxy.Event
+}
+
+func (*recorder) Begin(*llmproxy.Begin) {}
+
+func (r *recorder) Publish(e *llmproxy.Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.events[e.ID.String()] = append(r.events[e.ID.String()], *e)
+}
+
+var tables = 0
+
+func start(t *testing.T, timeout time.Duration) *stack {
+	t.Helper()
+	engine, err := startEngine()
+	if err != nil {
+		t.Skipf("SKIPPED, the function needs a store: %v", err)
+	}
+	secret := seal.NewSecret()
+	s := &stack{
+		t: t, log: &output{}, recorded: &recorder{events: map[string][]llmproxy.Event{}},
+		cloud:    &cloud{sealing: secret.Reveal(), onBus: map[string][]llmproxy.Event{}, inQueue: map[string][]llmproxy.Event{}},
+		upstream: demo.Serve(t),
+		client: &http.Client{
+			Transport:     &http.Transport{DisableCompression: true},
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+	}
+	s.cloud.Server = httptest.NewServer(s.cloud)
+	t.Cleanup(s.cloud.Close)
+
+	tables++
+	names := dynamo.Config{Tokens: fmt.Sprint("tokens-", tables), Control: fmt.Sprint("control-", tables), SpendBudget: time.Minute}
+	store := dynamo.New(engine.Config(), names)
+	t.Cleanup(func() { require.NoError(t, store.Close()) })
+	require.NoError(t, store.CreateTables(t.Context()))
+	public, err := seal.PublicKey(secret)
+	require.NoError(t, err)
+	sealer, err := seal.NewSealer(public)
+	require.NoError(t, err)
+	s.service = manage.New(manage.Config{Store: store, Sealer: sealer, Providers: []string{"openai"}, Default: "openai"})
+	s.project, err = s.service.CreateProject(t.Context(), llmproxy.Actor{Name: "local"}, manage.NewProject{Name: "doors", APIKey: llmproxy.NewSecret(providerKey)})
+	require.NoError(t, err)
+
+	yaml := fmt.Sprintf("default: openai\nproviders:\n  openai:\n    preset: openai\n    base_url: %s\n", s.upstream.URL)
+	file := filepath.Join(t.TempDir(), "providers.yaml")
+	require.NoError(t, os.WriteFile(file, []byte(yaml), 0o600))
+	providers, err := provider.Load(file)
+	require.NoError(t, err)
+	handler, err := proxy.New(proxy.Config{Providers: providers, Store: store, Keys: seal.NewOpener(seal.Static(secret)), Events: s.recorded, Log: zap.NewNop()})
+	require.NoError(t, err)
+	second := httptest.NewServer(handler)
+	second.Config.ErrorLog = zap.NewStdLog(zap.NewNop())
+	t.Cleanup(second.Close)
+	s.server = second.URL
+
+	s.host, err = lambdahost.New(lambdahost.Config{
+		Bootstrap: bootstrap, Timeout: timeout, Init: time.Minute, Log: s.log,
+		Env: map[string]string{
+			"LLM_PROXY_TOKENS_TABLE": names.Tokens, "LLM_PROXY_CONTROL_TABLE": names.Control, "LLM_PROXY_EVENT_BUS": "bus",
+			"LLM_PROXY_SPILL_QUEUE": s.cloud.URL + "/queue", "LLM_PROXY_EVENT_BUCKET": "bucket", "LLM_PROXY_SEALING_SECRET": "sealing",
+			"LLM_PROXY_KEYS_PREFIX": "stack/keys/", "LLM_PROXY_PROVIDERS": file,
+			"AWS_ENDPOINT_URL": s.cloud.URL, "AWS_ENDPOINT_URL_DYNAMODB": engine.URL,
+		},
+	})
+	require.NoError(t, err)
+	first := httptest.NewServer(s.host.FunctionURL())
+	s.url = first.URL
+	t.Cleanup(func() {
+		require.NoError(t, s.host.Close())
+		s.client.CloseIdleConnections()
+		first.Close()
+		if t.Failed() {
+			t.Logf("the function's log:\n%s", s.log)
+		}
+	})
+	return s
+}
+
+// mint makes a token.
+func (s *stack) mint(change ...func(*manage.NewToken)) (llmproxy.Token, string) {
+	s.t.Helper()
+	in := manage.NewToken{ProjectID: s.project.ID, DurationMinutes: 60, RequestsPerHour: &manage.Limit{None: true}}
+	for _, c := range change {
+		c(&in)
+	}
+	token, secret, err := s.service.MintToken(context.Background(), llmproxy.Actor{Name: "local"}, in)
+	require.NoError(s.t, err)
+	return token, secret.Reveal()
+}
+
+// answer is what a caller got.
+type answer struct {
+	status int
+	header http.Header
+	body   string
+	err    error // how reading the body ended, if not well
+	id     string
+}
+
+// ask sends a request. An engine that a busy machine makes too slow for a spend is asked again, as a caller would.
+func (s *stack) ask(door, method, path, body string, header http.Header) answer {
+	s.t.Helper()
+	for range 20 {
+		a := s.askOnce(door, method, path, body, header)
+		if a.status == http.StatusServiceUnavailable && strings.Contains(a.body, "store_unavailable") || a.status == http.StatusTooManyRequests && a.id == "" {
+			time.Sleep(100 * time.Millisecond)
+			continue
+		}
+		return a
+	}
+	s.t.Fatalf("%s %s: the store stays too slow", method, path)
+	return answer{}
+}
+
+func (s *stack) askOnce(door, method, path, body string, header http.Header) answer {
+	s.t.Helper()
+	r, err := http.NewRequestWithContext(s.t.Context(), method, door, strings.NewReader(body))
+	require.NoError(s.t, err)
+	r.URL.Opaque = path // as it stands, whatever net/url thinks of it
+	for name, values := range header {
+		r.Header[name] = values
+	}
+	if body == "" {
+		r.Body, r.ContentLength = nil, 0
+	}
+	got, err := s.client.Do(r)
+	require.NoError(s.t, err, "%s %s", method, path)
+	defer got.Body.Close()
+	a := answer{status: got.StatusCode, header: got.Header, id: got.Header.Get(proxy.RequestIDHeader)}
+	all, err := io.ReadAll(got.Body)
+	a.body, a.err = string(all), err
+	return a
+}
