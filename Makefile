@@ -60,8 +60,8 @@ cover: ## the gate over coverage.out: internal/ at least 90 %, no package below 
 rules: ## tests of the repository itself: imports, secrets, workflows, links
 	@go test ./infra/...
 
-local: ## the tests of the program and its server
-	@if [ -z "$(LOCAL)" ]; then echo "no packages under local/" >&2; exit 1; fi; go test -timeout 15m $(LOCAL)
+local: ## the tests of the program and its server, and of the functions as they are built
+	@if [ -z "$(LOCAL)" ]; then echo "no packages under local/" >&2; exit 1; fi; go test -timeout 15m $(LOCAL) ./functions/...
 
 api: build ## requests made from the OpenAPI document, against a running server
 	@local/apitest/run.sh

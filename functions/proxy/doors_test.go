@@ -107,34 +107,34 @@ func TestBothDoorsGiveTheSameAnswers(t *testing.T) {
 			}
 			method, path := orElse(c.method, "POST"), orElse(c.path, "/v1/chat/completions")
 			before := len(s.upstream.Requests())
-			want := s.ask(s.server, method, path, c.body, header)
+			local := s.ask(s.server, method, path, c.body, header)
 			between := len(s.upstream.Requests())
 			got := s.ask(s.url, method, path, c.body, header)
 			after := len(s.upstream.Requests())
 
-			require.Equal(t, c.status, want.status, want.body)
-			require.Equal(t, want.status, got.status, got.body)
+			require.Equal(t, c.status, local.status, local.body)
+			require.Equal(t, local.status, got.status, got.body)
 			require.Equal(t, between-before, after-between, "requests that reached the upstream")
 			if c.code != "" {
-				require.Contains(t, want.body, `"code":"`+c.code+`"`)
+				require.Contains(t, local.body, `"code":"`+c.code+`"`)
 			}
-			require.Equal(t, c.broken, want.err != nil, "%v", want.err)
+			require.Equal(t, c.broken, local.err != nil, "%v", local.err)
 			require.Equal(t, c.broken, got.err != nil, "%v", got.err)
-			require.Equal(t, want.body, got.body)
-			gotHeader, wantHeader := got.comparable(), want.comparable()
-			if wantHeader.Get("Content-Type") == "" { // where there is none, the platform names one
+			require.Equal(t, local.body, got.body)
+			gotHeader, localHeader := got.comparable(), local.comparable()
+			if localHeader.Get("Content-Type") == "" { // where there is none, the platform names one
 				gotHeader.Del("Content-Type")
 			}
-			for name := range wantHeader {
+			for name := range localHeader {
 				if slices.Contains(volatile, name) {
 					require.NotEmpty(t, gotHeader[name], name)
-					wantHeader.Del(name)
+					localHeader.Del(name)
 					gotHeader.Del(name)
 					continue
 				}
-				require.Equal(t, strings.Join(wantHeader[name], ", "), strings.Join(gotHeader[name], ", "), name)
+				require.Equal(t, strings.Join(localHeader[name], ", "), strings.Join(gotHeader[name], ", "), name)
 			}
-			require.Len(t, gotHeader, len(wantHeader), "%v beside %v", gotHeader, wantHeader)
+			require.Len(t, gotHeader, len(localHeader), "%v beside %v", gotHeader, localHeader)
 			if after > between {
 				s.sameRequests(t, s.upstream.Requests()[between-1], s.upstream.Requests()[after-1])
 			}
@@ -149,14 +149,14 @@ func TestBothDoorsGiveTheSameAnswers(t *testing.T) {
 			require.Equal(t, c.outcome, e.Outcome)
 			s.log.await(t, `{"end":"`+got.id+`"}`)
 			s.recorded.mu.Lock()
-			other := s.recorded.events[want.id]
+			recorded := s.recorded.events[local.id]
 			s.recorded.mu.Unlock()
-			require.Len(t, other, 1)
-			require.Equal(t, other[0].Outcome, e.Outcome)
-			require.Equal(t, other[0].Status, e.Status)
-			require.Equal(t, other[0].Code, e.Code)
-			require.Equal(t, other[0].Response.Bytes, e.Response.Bytes)
-			require.Equal(t, other[0].Stream, e.Stream)
+			require.Len(t, recorded, 1)
+			require.Equal(t, recorded[0].Outcome, e.Outcome)
+			require.Equal(t, recorded[0].Status, e.Status)
+			require.Equal(t, recorded[0].Code, e.Code)
+			require.Equal(t, recorded[0].Response.Bytes, e.Response.Bytes)
+			require.Equal(t, recorded[0].Stream, e.Stream)
 		})
 	}
 	require.NotContains(t, s.log.String(), providerKey)
