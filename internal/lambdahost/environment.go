@@ -3,7 +3,6 @@ package lambdahost
 import (
 	"context"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"os"
@@ -19,6 +18,8 @@ type environment struct {
 	host    *Host
 	cmd     *exec.Cmd
 	server  *http.Server
+	output  *os.File // what the process writes, to be read
+	log     *os.File // the other end, also for lines of the platform
 	temp    string
 	started time.Time
 	initial time.Duration // what INIT took
@@ -62,7 +63,10 @@ func (h *Host) start(number int) (*environment, error) {
 	ownGroup(env.cmd)
 	output, err := env.follow()
 	if err == nil {
-		err = env.cmd.Start()
+		if err = env.cmd.Start(); err != nil {
+			env.log.Close()
+			env.output.Close()
+		}
 	}
 	if err != nil {
 		listener.Close()
@@ -75,26 +79,20 @@ func (h *Host) start(number int) (*environment, error) {
 	return env, nil
 }
 
-// follow connects the output of the process to the log. The function it returns copies until the last line.
+// follow connects the output of the process to the log: one pipe, which the platform's lines take too, so that they stand where they
+// belong among the function's. The function it returns copies until the last line.
 func (env *environment) follow() (output func(), err error) {
-	stdout, err := env.cmd.StdoutPipe()
+	from, to, err := os.Pipe()
 	if err != nil {
 		return nil, err
 	}
-	stderr, err := env.cmd.StderrPipe()
-	if err != nil {
-		return nil, err
-	}
-	return func() {
-		var both sync.WaitGroup
-		for _, from := range []io.ReadCloser{stdout, stderr} {
-			both.Go(func() {
-				env.host.log.follow(from)
-				from.Close()
-			})
-		}
-		both.Wait()
-	}, nil
+	env.cmd.Stdout, env.cmd.Stderr, env.output, env.log = to, to, from, to
+	return func() { env.host.log.follow(from) }, nil
+}
+
+// say adds a line of the platform.
+func (env *environment) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(env.log, platformLine+format+"\n", args...) // the pipe is ours and is read
 }
 
 // variables is the whole environment of the process: nothing of ours is inherited.
@@ -167,7 +165,7 @@ func (env *environment) invoke(inv *invocation) bool {
 	inv.began = time.Now()
 	inv.deadline = inv.began.Add(env.host.cfg.Timeout)
 	env.current, env.answering, env.answered, env.asked, env.reported = inv, false, false, false, false
-	env.host.log.printf("START RequestId: %s Version: $LATEST", inv.id)
+	env.say("START RequestId: %s Version: $LATEST", inv.id)
 	thaw(env.cmd.Process)
 	env.timer = time.AfterFunc(env.host.cfg.Timeout, func() { env.timeOut(inv) })
 	env.next <- inv
@@ -187,7 +185,7 @@ func (env *environment) timeOut(inv *invocation) {
 		env.mu.Unlock()
 		return
 	}
-	env.host.log.printf("%s Task timed out after %.2f seconds", inv.id, env.host.cfg.Timeout.Seconds())
+	env.say("%s Task timed out after %.2f seconds", inv.id, env.host.cfg.Timeout.Seconds())
 	env.mu.Unlock()
 	env.shutdown(&FunctionError{Type: "Sandbox.Timedout"})
 }
@@ -239,8 +237,8 @@ func (env *environment) report(status string) {
 	if status != "" {
 		line += "\tStatus: " + status
 	}
-	env.host.log.printf("END RequestId: %s", inv.id)
-	env.host.log.printf("%s", line)
+	env.say("END RequestId: %s", inv.id)
+	env.say("%s", line)
 }
 
 // shutdown ends the process and breaks off what it was doing, for a reason. Extensions may wish to know (SIGTERM) and have a moment.
@@ -283,7 +281,7 @@ func (env *environment) wait(output func()) {
 	}
 	env.mu.Unlock()
 	kill(env.cmd.Process) // what it has started
-	copied.Wait()
+	env.host.forget(env)  // before anybody is told: the next request may have a new one
 	env.mu.Lock()
 	if env.current != nil {
 		env.current.fail(env.over)
@@ -294,11 +292,18 @@ func (env *environment) wait(output func()) {
 		close(env.ready)
 	}
 	env.mu.Unlock()
-	env.host.forget(env)
+	env.log.Close()
+	late := time.AfterFunc(outputPatience, func() { env.output.Close() })
+	copied.Wait()
+	late.Stop()
+	env.output.Close()
 	env.server.Close()
 	os.RemoveAll(env.temp)
 	close(env.dead)
 }
+
+// outputPatience is how long the output of a process that has ended is read on, where something it has started holds it open.
+const outputPatience = time.Second
 
 // exitError says how a process ended that was not asked to.
 func exitError(state *os.ProcessState, err error) *FunctionError {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"strings"
 	"sync"
 )
 
@@ -19,19 +20,24 @@ func (l *lines) printf(format string, args ...any) {
 	_, _ = fmt.Fprintf(l.to, format+"\n", args...) // a log that takes no lines must not end the function
 }
 
-// follow copies the lines of a process until it has ended.
+// platformLine begins a line of the platform among those of a function, which may just have written half of one.
+const platformLine = "\x00"
+
+// follow copies the lines of a process and of the platform until the last.
 func (l *lines) follow(from io.Reader) {
 	r := bufio.NewReader(from)
 	for {
 		line, err := r.ReadString('\n')
-		if n := len(line); n > 0 && line[n-1] == '\n' {
-			line = line[:n-1]
-		}
-		if line != "" || err == nil {
-			l.printf("%s", line)
-		}
-		if err != nil {
+		if err != nil && line == "" {
 			return
+		}
+		line = strings.TrimSuffix(line, "\n")
+		before, ours, found := strings.Cut(line, platformLine)
+		if before != "" || !found {
+			l.printf("%s", before)
+		}
+		if found {
+			l.printf("%s", ours)
 		}
 	}
 }

@@ -122,4 +122,5 @@ func stream(w http.ResponseWriter, r *http.Request) {
 		w.(http.Flusher).Flush()
 	}
 	fmt.Println("the stream has ended")
+	fmt.Fprint(os.Stderr, "half a line")
 }
