@@ -12,9 +12,11 @@ import (
 	"os"
 	"os/exec"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-lambda-go/lambdaurl"
 
 	"github.com/sofatutor/llm-proxy/internal/lambdahttp"
 )
@@ -34,11 +36,16 @@ func main() {
 		lambda.Start(handleEvent)
 	case "sigterm":
 		lambda.StartWithOptions(lambdahttp.Stream(http.HandlerFunc(serve), nil), lambda.WithEnableSIGTERM(func() { fmt.Println("sigterm came") }))
+	case "lambdaurl": // the library's own adapter, to compare with
+		lambdaurl.Start(http.HandlerFunc(serve))
 	case "buffered":
 		lambda.Start(lambdahttp.Buffered(http.HandlerFunc(serve), nil))
 	}
 	lambda.Start(lambdahttp.Stream(http.HandlerFunc(serve), hook))
 }
+
+// small is an answer of about the size of a completion's.
+var small = []byte(`{"choices":[{"message":{"content":"` + strings.Repeat("x", 1000) + `"}}]}`)
 
 // hook is slow where the test asks for it.
 func hook(context.Context) {
@@ -88,6 +95,20 @@ func serve(w http.ResponseWriter, r *http.Request) {
 		w.Header()["Set-Cookie"] = []string{"a=1", "b=2"}
 		w.Header().Set("Www-Authenticate", "Bearer")
 		w.WriteHeader(http.StatusUnauthorized)
+	case "/small":
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(http.StatusOK)
+		_, _ = w.Write(small)
+	case "/chunks":
+		_, _ = io.Copy(io.Discard, r.Body)
+		w.Header().Set("Content-Type", "text/event-stream")
+		for range 43 {
+			_, _ = w.Write(small[:60])
+			if f, ok := w.(http.Flusher); ok {
+				f.Flush()
+			}
+		}
 	case "/nothing":
 		w.WriteHeader(http.StatusNoContent)
 	}
