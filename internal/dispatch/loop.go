@@ -330,7 +330,7 @@ func (l *Loop) backoff(failures int) time.Duration {
 	if shift := failures - 1; shift < 30 && l.cfg.MinBackoff<<shift < limit {
 		limit = l.cfg.MinBackoff << shift
 	}
-	return rand.N(limit) + 1
+	return rand.N(limit) + 1 //nolint:gosec // how long a wait is, is no secret
 }
 
 // wait reports whether the time passed before ctx ended.

@@ -152,7 +152,7 @@ func (l *Lunary) resultsOf(events []*llmproxy.Event, r reply) []Result {
 	for i, e := range events {
 		switch o := outcomes[e.ID.String()]; {
 		case o == nil:
-			results[i] = Retry(errors.New("Lunary's answer does not name the run"), 0)
+			results[i] = Retry(errors.New("the answer does not name the run"), 0)
 		case o.err != nil:
 			results[i] = Retry(o.err, 0)
 		}

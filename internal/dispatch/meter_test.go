@@ -62,7 +62,7 @@ func TestABatchWaitsForMoreEventsUntilItIsFull(t *testing.T) {
 
 		src.add(requests(600)[2:]...)
 		synctest.Wait()
-		require.Equal(t, 2+250+250, len(dst.ids()), "full ones go at once")
+		require.Len(t, dst.ids(), 2+250+250, "full ones go at once")
 		require.NoError(t, r.stop())
 		require.Equal(t, 502+1, src.committed(), "what waits when it is stopped is read again")
 	})
@@ -73,7 +73,7 @@ func TestBodiesInABatchAreBounded(t *testing.T) {
 		src, dst := newSource(requests(340)...), &scripted{bodies: true}
 		r := run(t, Config{Source: src, Destination: dst, BatchSize: 10_000, BatchBytes: 150 * bodyBytes(request(0)), Linger: time.Minute})
 		synctest.Wait()
-		require.Equal(t, 200, len(dst.ids()), "bodies for 150 events, and those that were read with them")
+		require.Len(t, dst.ids(), 200, "bodies for 150 events, and those that were read with them")
 		pass(2 * time.Minute)
 		require.Equal(t, 340, src.committed())
 		require.NoError(t, r.stop())
