@@ -135,33 +135,22 @@ func each(ctx context.Context, n, parallel int, do func(ctx context.Context, i i
 	take := func() (int, bool) {
 		mu.Lock()
 		defer mu.Unlock()
-		if next == n {
-			return 0, false
-		}
-		i := (first + next) % n
-		next++
-		if err := ctx.Err(); err != nil && stop == nil {
-			stop = &Result{Err: err}
-		}
-		if stop != nil {
+		for next < n {
+			i := (first + next) % n
+			next++
+			if err := ctx.Err(); err != nil && stop == nil {
+				stop = &Result{Err: err}
+			}
+			if stop == nil {
+				return i, true
+			}
 			results[i] = *stop
-			return i, false
 		}
-		return i, true
+		return 0, false
 	}
 	for range min(parallel, n) {
 		wg.Go(func() {
-			for {
-				i, ok := take()
-				if !ok {
-					mu.Lock()
-					done := next == n
-					mu.Unlock()
-					if done {
-						return
-					}
-					continue
-				}
+			for i, ok := take(); ok; i, ok = take() {
 				r := do(ctx, i)
 				mu.Lock()
 				results[i] = r

@@ -116,23 +116,22 @@ func Redrive(ctx context.Context, cfg Config, path string) (taken, dead uint64, 
 func redriveFile(ctx context.Context, cfg Config, file string) (Stats, error) {
 	running, done := context.WithCancel(ctx)
 	defer done()
-	source := &letterSource{done: done}
-	for letter, err := range ReadDeadLetters(file) {
-		if err != nil {
-			return Stats{}, err
-		}
-		source.letters = append(source.letters, letter.Event)
+	next, stop := iter.Pull2(ReadDeadLetters(file))
+	defer stop()
+	source := &letterSource{next: next, done: done}
+	source.look()
+	if source.err == nil && !source.more {
+		return Stats{}, os.Remove(file)
 	}
-	var stats Stats
-	if len(source.letters) > 0 {
-		cfg.Source = source
-		l := New(cfg)
-		if err := l.Run(running); err != nil {
-			return l.Stats(), err
-		}
-		if stats = l.Stats(); source.committed < len(source.letters) {
-			return stats, fmt.Errorf("%d of %d dead letters are left: %w", len(source.letters)-source.committed, len(source.letters), leftBecause(ctx, source, stats))
-		}
+	cfg.Source = source
+	l := New(cfg)
+	err := l.Run(running)
+	stats := l.Stats()
+	if err == nil && !source.finished {
+		err = fmt.Errorf("dead letters are left in %s: %w", file, leftBecause(ctx, source, stats))
+	}
+	if err != nil {
+		return stats, err
 	}
 	return stats, os.Remove(file)
 }
@@ -150,39 +149,54 @@ func leftBecause(ctx context.Context, s *letterSource, stats Stats) error {
 
 // letterSource is the events of a file of dead letters, once. It ends its loop when the last is committed, or when one cannot be read.
 type letterSource struct {
-	letters   []json.RawMessage
-	read      int
-	committed int
-	err       error
-	done      context.CancelFunc
+	next func() (DeadLetter, error, bool)
+	done context.CancelFunc
+
+	ahead    *llmproxy.Event // the next event
+	more     bool            // there is one
+	err      error           // why there may be more that cannot be read
+	finished bool            // all were committed
+}
+
+// look reads the next event.
+func (s *letterSource) look() {
+	letter, err, ok := s.next()
+	s.ahead, s.more = nil, false
+	if !ok {
+		return
+	}
+	e := &llmproxy.Event{}
+	if err == nil {
+		err = json.Unmarshal(letter.Event, e)
+	}
+	if err != nil {
+		s.err = err
+		return
+	}
+	e.UsageKind = kindOfPath(e.Path)
+	s.ahead, s.more = e, true
 }
 
 // Read implements [Source].
 func (s *letterSource) Read(ctx context.Context, n int) ([]*llmproxy.Event, error) {
-	if s.read == len(s.letters) {
-		<-ctx.Done()
-		return nil, ctx.Err()
-	}
 	var events []*llmproxy.Event
-	for ; s.read < len(s.letters) && len(events) < n; s.read++ {
-		e := &llmproxy.Event{}
-		if err := json.Unmarshal(s.letters[s.read], e); err != nil {
-			if len(events) > 0 {
-				break // those before it first
-			}
-			s.err = err
-			s.done()
-			return nil, err
-		}
-		e.UsageKind = kindOfPath(e.Path)
-		events = append(events, e)
+	for s.more && len(events) < n {
+		events = append(events, s.ahead)
+		s.look()
 	}
-	return events, nil
+	if len(events) > 0 {
+		return events, nil
+	}
+	if s.err != nil {
+		s.done()
+	}
+	<-ctx.Done()
+	return nil, ctx.Err()
 }
 
 // Commit implements [Source].
 func (s *letterSource) Commit([]byte) error {
-	if s.committed = s.read; s.committed == len(s.letters) {
+	if s.finished = !s.more && s.err == nil; s.finished {
 		s.done()
 	}
 	return nil

@@ -77,7 +77,7 @@ func TestARedriveThatIsInterruptedLosesNothing(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
 	defer cancel()
 	_, _, err := Redrive(ctx, cfg, path)
-	require.ErrorContains(t, err, "3 of 3 dead letters are left: status 500")
+	require.ErrorContains(t, err, "status 500")
 
 	bury(t, path, request(7)) // the dispatcher goes on
 	files, err := DeadLetterFiles(path)
@@ -100,7 +100,7 @@ func TestDeadLettersThatCannotBeReadStay(t *testing.T) {
 	for content, want := range map[string]string{
 		"nonsense\n":                              "invalid character",
 		`{"event":{"version":99}}` + "\n":         "this program reads version 1",
-		`{"event":{"version":1,"id":"x"}}` + "\n": "1 of 1 dead letters are left",
+		`{"event":{"version":1,"id":"x"}}` + "\n": "dead letters are left in ",
 	} {
 		path := DeadLettersPath(t.TempDir(), "webhook")
 		require.NoError(t, os.WriteFile(path, []byte(content), 0o600))
