@@ -184,3 +184,45 @@ func TestAKillAfterTheLogWasRenamedUnderUsRepeatsNoLine(t *testing.T) {
 	require.Empty(t, lines(t, cfg.Path), "they stand in the renamed file, among neighbours that are none of ours")
 	require.NoError(t, f.Close())
 }
+
+// TestAProcessThatCommitsLessThanTheOneBeforeWroteLeavesTheRestRecognizable: one process is killed with a hundred lines written and none
+// committed, the next reads smaller batches and is killed between them.
+func TestAProcessThatCommitsLessThanTheOneBeforeWroteLeavesTheRestRecognizable(t *testing.T) {
+	for name, note := range map[string]bool{"at the first start": false, "later": true} {
+		t.Run(name, func(t *testing.T) {
+			path, events := filepath.Join(t.TempDir(), "events.jsonl"), requests(110)
+			start := func(note []byte) *File {
+				f, err := NewFile(FileConfig{Path: path, MaxBytes: 20_000}) // it is rotated on the way
+				require.NoError(t, err)
+				require.NoError(t, f.Start(t.Context(), note))
+				return f
+			}
+			write := func(f *File, from, to int) []byte {
+				require.Equal(t, make([]Result, to-from), f.Deliver(t.Context(), events[from:to]))
+				return f.Note()
+			}
+			var kept []byte
+			if note {
+				f := start(nil)
+				kept = write(f, 0, 10)
+				require.NoError(t, f.Close())
+			}
+			done := 0
+			if note {
+				done = 10
+			}
+			first := start(kept)
+			write(first, done, 100)
+			require.NoError(t, first.Close())
+			for ; done < 100; done += 30 { // each process commits thirty, and is killed
+				f := start(kept)
+				kept = write(f, done, min(done+30, 110))
+				require.NoError(t, f.Close())
+			}
+			require.NoError(t, start(kept).Close())
+			ids := loggedIDs(t, path)
+			require.Equal(t, idsOf(events[:len(ids)]), ids, "each event has one line, in order")
+			require.GreaterOrEqual(t, len(ids), 100)
+		})
+	}
+}

@@ -43,6 +43,6 @@ func (d *deadLetters) add(letters []deadLetter) error {
 	})
 }
 
-func (d *deadLetters) mark() fileMark { return d.file.known }
+func (d *deadLetters) mark() fileMark { return d.file.mark() }
 
 func (d *deadLetters) close() error { return d.file.close() }

@@ -61,7 +61,7 @@ func (f *File) Deliver(_ context.Context, events []*llmproxy.Event) []Result {
 
 // Note implements [Destination].
 func (f *File) Note() []byte {
-	note, _ := json.Marshal(f.file.known) // strings and a number: it cannot fail
+	note, _ := json.Marshal(f.file.mark()) // strings and a number: it cannot fail
 	return note
 }
 

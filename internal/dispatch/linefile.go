@@ -31,15 +31,22 @@ type lineFile struct {
 	begins   string // how each of its lines begins
 	idPath   string // where a line has the event's id
 
-	known   fileMark // up to where the file is good; set before the first use to what was kept of it
-	file    *os.File // nil if it is to be opened
-	written window   // events whose lines stand beyond known when the file was opened
-	buf     []byte
+	known fileMark // up to where the file is good; set before the first use to what was kept of it
+	file  *os.File // nil if it is to be opened
+	buf   []byte
+
+	// Events whose lines stood beyond known when the file was opened, and how many lines each has: they are to come again. Until they
+	// have, base is what is kept, since the next process is to recognize those that are left.
+	ahead map[llmproxy.EventID]int
+	base  fileMark
+	since int // events that came since the file was opened
 }
 
 const (
-	maxLine    = 16 << 20 // longer than any line of ours
-	writeBytes = 1 << 20  // lines go out in pieces of about this size
+	maxLine    = 16 << 20  // longer than any line of ours
+	maxLearned = 256 << 20 // more than a process writes between two commits
+	aheadFor   = 10_000    // events among which those come that are to come again: more than any batch has
+	writeBytes = 1 << 20   // lines go out in pieces of about this size
 )
 
 // append writes a line for each of n events and syncs them. Events that the file has already are passed over. If there is an error
@@ -59,7 +66,25 @@ func (l *lineFile) append(n int, id func(i int) llmproxy.EventID, line func(dst 
 		l.known.First = first
 	}
 	l.known.Length += length
+	for i := range n {
+		if id := id(i); l.ahead[id] > 1 {
+			l.ahead[id]--
+		} else {
+			delete(l.ahead, id)
+		}
+	}
+	if l.since += n; l.since >= aheadFor {
+		clear(l.ahead) // they are somebody else's
+	}
 	return nil
+}
+
+// mark is what is to be kept for the next process.
+func (l *lineFile) mark() fileMark {
+	if len(l.ahead) > 0 {
+		return l.base
+	}
+	return l.known
 }
 
 func (l *lineFile) write(n int, id func(i int) llmproxy.EventID, line func(dst []byte, i int) []byte) (length int64, first llmproxy.EventID, err error) {
@@ -71,7 +96,7 @@ func (l *lineFile) write(n int, id func(i int) llmproxy.EventID, line func(dst [
 		return err
 	}
 	for i := range n {
-		if l.written.hasID(id(i)) {
+		if l.ahead[id(i)] > 0 {
 			continue
 		}
 		if first.IsZero() {
@@ -112,7 +137,7 @@ func (l *lineFile) ready() error {
 			return err
 		}
 	}
-	if l.maxBytes > 0 && l.known.Length >= l.maxBytes {
+	if l.maxBytes > 0 && l.known.Length >= l.maxBytes && (len(l.ahead) == 0 || !l.base.First.IsZero()) { // base must be found again
 		return l.rotate()
 	}
 	return nil
@@ -128,6 +153,9 @@ func (l *lineFile) open() error {
 	if err != nil {
 		return err
 	}
+	if len(l.ahead) == 0 {
+		l.base = l.known
+	}
 	now, err := l.learn(f)
 	if err == nil {
 		err = errors.Join(f.Sync(), syncDir(l.path))
@@ -135,7 +163,7 @@ func (l *lineFile) open() error {
 	if err != nil {
 		return errors.Join(fmt.Errorf("%s: %w", l.path, err), f.Close())
 	}
-	l.file, l.known = f, now
+	l.file, l.known, l.since = f, now, 0
 	return nil
 }
 
@@ -236,16 +264,29 @@ func neighbours(path string) ([]string, error) {
 	return names, nil
 }
 
-// learnFrom remembers the events of the lines behind an offset.
+// learnFrom remembers the events of the lines behind an offset, or of the last ones where there are very many: those are ours.
 func (l *lineFile) learnFrom(f *os.File, offset int64) error {
+	info, err := f.Stat()
+	if err != nil {
+		return err
+	}
+	offset = max(offset, info.Size()-maxLearned) // a line that it cuts has no id
 	s := bufio.NewScanner(io.NewSectionReader(f, offset, 1<<62))
 	s.Buffer(nil, maxLine)
 	for s.Scan() {
 		if id, ok := l.idOf(s.Bytes()); ok {
-			l.written.add(id, false)
+			l.learned(id)
 		}
 	}
 	return s.Err()
+}
+
+// learned notes a line.
+func (l *lineFile) learned(id llmproxy.EventID) {
+	if l.ahead == nil {
+		l.ahead = make(map[llmproxy.EventID]int)
+	}
+	l.ahead[id]++
 }
 
 // firstID is the id in the first line; zero if there is none.
