@@ -27,7 +27,7 @@ type Config struct {
 	BatchSize   int           // events delivered together at most; 0 is what the destination says, else 100
 	BatchBytes  int           // bodies delivered together, but for the last read, in bytes; 0 is 32 MiB. It bounds memory
 	Linger      time.Duration // how long a batch that is not full waits for more events; 0 is what the destination says, else not at all
-	MaxAttempts int           // tries of an event before it goes to the dead letters; 0 tries for ever: an outage then costs no event
+	MaxAttempts int           // tries of an event before it goes to the dead letters; 0 has no limit: an outage then costs no event
 	Timeout     time.Duration // of one Deliver; 0 is 30 s
 	MinBackoff  time.Duration // the first wait after a failure is up to this long; 0 is 200 ms
 	MaxBackoff  time.Duration // waits double up to this; 0 is 1 minute
@@ -198,12 +198,25 @@ func (l *Loop) commit(ctx context.Context) bool {
 	return ok
 }
 
+// A batch that hangs takes in later events, so that an event at which the destination always fails does not stand before them; and when
+// the destination has taken others so often and not this one, it is given up.
+const (
+	hangsAfter   = 3  // rounds in which nothing was taken, or not all
+	blamedRounds = 20 // rounds in which others were taken
+)
+
+// tries are those of one event.
+type tries struct {
+	rounds int
+	blamed int // of these, rounds in which others were taken
+}
+
 // deliverBatch tries until each event is done, and reports whether that was before ctx ended.
-func (l *Loop) deliverBatch(ctx context.Context, batch []*llmproxy.Event) bool {
-	pending := batch
+func (l *Loop) deliverBatch(ctx context.Context, pending []*llmproxy.Event) bool {
+	tried := make(map[*llmproxy.Event]tries, len(pending))
 	for round, failures := 1, 0; len(pending) > 0; round++ {
 		results := l.deliver(ctx, pending)
-		left, after, err := l.settle(pending, results, round)
+		left, after, err := l.settle(pending, results, tried)
 		if len(left) == 0 {
 			break
 		}
@@ -218,10 +231,31 @@ func (l *Loop) deliverBatch(ctx context.Context, batch []*llmproxy.Event) bool {
 		if !wait(ctx, max(l.backoff(failures), min(after, maxRetryAfter))) {
 			return false
 		}
+		if room := 2*l.cfg.BatchSize - len(pending); round >= hangsAfter && room > 0 {
+			pending = append(pending, l.later(ctx, pending, min(room, readSize))...)
+		}
 	}
 	l.recovered()
 	return true
 }
+
+// later returns events that come after those in hand, if there are any.
+func (l *Loop) later(ctx context.Context, inHand []*llmproxy.Event, most int) []*llmproxy.Event {
+	ctx, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	events, err := l.cfg.Source.Read(ctx, most)
+	if err != nil {
+		return nil // there are none, or the next batch says what is wrong
+	}
+	var seen window
+	for _, e := range inHand {
+		seen.add(e.ID, e.Outcome == llmproxy.Lost)
+	}
+	return l.prepare(events, &seen)
+}
+
+// lookTime is how long a source has to say whether there are events.
+const lookTime = 20 * time.Millisecond
 
 // prepare leaves out what was done before or seen in this batch, and reads usage, after which bodies are dropped unless the
 // destination wants them.
@@ -279,18 +313,30 @@ func (l *Loop) deliverOnce(ctx context.Context, events []*llmproxy.Event) (resul
 
 // settle counts what became of the events and writes dead letters. It returns those to be tried again, how long the destination
 // asked to be left alone, and the first error.
-func (l *Loop) settle(events []*llmproxy.Event, results []Result, round int) (left []*llmproxy.Event, after time.Duration, err error) {
+func (l *Loop) settle(events []*llmproxy.Event, results []Result, tried map[*llmproxy.Event]tries) (left []*llmproxy.Event, after time.Duration, err error) {
 	var letters []deadLetter
 	delivered := 0
+	for _, r := range results {
+		if r.Err == nil {
+			delivered++
+		}
+	}
 	for i, e := range events {
+		t := tried[e]
+		t.rounds++
+		if delivered > 0 {
+			t.blamed++
+		}
+		tried[e] = t
 		switch r := results[i]; {
 		case r.Err == nil:
-			delivered++
 			l.done.add(e.ID, e.Outcome == llmproxy.Lost)
 		case r.Poison:
-			letters = append(letters, deadLetter{e, r.Err.Error(), round})
-		case l.cfg.MaxAttempts > 0 && round >= l.cfg.MaxAttempts:
-			letters = append(letters, deadLetter{e, fmt.Sprintf("given up after %d attempts: %s", round, r.Err), round})
+			letters = append(letters, deadLetter{e, r.Err.Error(), t.rounds})
+		case l.cfg.MaxAttempts > 0 && t.rounds >= l.cfg.MaxAttempts:
+			letters = append(letters, deadLetter{e, fmt.Sprintf("given up after %d attempts: %s", t.rounds, r.Err), t.rounds})
+		case t.blamed >= blamedRounds:
+			letters = append(letters, deadLetter{e, fmt.Sprintf("given up after %d attempts, in %d of which others were taken: %s", t.rounds, t.blamed, r.Err), t.rounds})
 		default:
 			left = append(left, e)
 			after = max(after, r.After)
@@ -309,7 +355,7 @@ func (l *Loop) settle(events []*llmproxy.Event, results []Result, round int) (le
 		for _, letter := range letters {
 			l.done.add(letter.event.ID, letter.event.Outcome == llmproxy.Lost)
 			l.cfg.Log.Warn("an event went to the dead letters",
-				zap.Stringer("request_id", letter.event.ID), zap.String("reason", letter.reason), zap.Int("attempts", round))
+				zap.Stringer("request_id", letter.event.ID), zap.String("reason", letter.reason), zap.Int("attempts", letter.attempts))
 		}
 	}
 	l.stats.update(func(s *Stats) {

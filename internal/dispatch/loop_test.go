@@ -8,6 +8,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -437,4 +438,57 @@ func TestDestinationsAreOpenedByName(t *testing.T) {
 	require.ErrorContains(t, err, "needs a path")
 	_, err = Open("pigeon", Settings{})
 	require.EqualError(t, err, `there is no destination "pigeon"; there are: file, webhook, helicone, lunary, s3, cloudwatch, eventbridge`)
+}
+
+// failsAt answers 500 to one event, each time, and takes all others.
+func failsAt(id llmproxy.EventID) answer {
+	return func(_ context.Context, events []*llmproxy.Event) []Result {
+		results := make([]Result, len(events))
+		for i, e := range events {
+			if e.ID == id {
+				results[i] = Retry(errors.New("500: cannot digest this"), 0)
+			}
+		}
+		return results
+	}
+}
+
+func TestAnEventThatAlwaysFailsDoesNotStandBeforeOthersAndIsGivenUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src, dst := newSource(request(0)), &scripted{answers: slices.Repeat([]answer{failsAt(request(0).ID)}, 10_000)}
+		r := run(t, Config{Source: src, Destination: dst})
+		pass(10 * time.Minute)
+		require.Empty(t, dst.ids())
+		require.Empty(t, letters(t, r.dead), "alone it may be the backend's fault")
+		for i := 1; i <= 30; i++ {
+			src.add(request(i))
+			pass(2 * time.Minute)
+			require.Len(t, dst.ids(), i, "it does not wait for the one that fails")
+		}
+		require.Equal(t, 31, src.committed())
+		require.NoError(t, r.stop())
+		dead := letters(t, r.dead)
+		require.Len(t, dead, 1)
+		require.Equal(t, request(0).ID, dead[0].Event.ID)
+		require.Contains(t, dead[0].Reason, "in 20 of which others were taken: 500: cannot digest this")
+		require.Greater(t, dead[0].Attempts, 20)
+	})
+}
+
+func TestAnOutageCostsNoEvent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src, dst := newSource(requests(1000)...), &scripted{answers: append([]answer{takesFirst(40)}, slices.Repeat([]answer{answers500}, 3000)...)}
+		r := run(t, Config{Source: src, Destination: dst})
+		pass(24 * time.Hour)
+		require.Zero(t, src.committed())
+		require.LessOrEqual(t, r.Stats().Pending, 2*100, "memory is bounded")
+		dst.mu.Lock()
+		dst.answers = nil
+		dst.mu.Unlock()
+		pass(5 * time.Minute)
+		require.Equal(t, 1000, src.committed())
+		require.Len(t, dst.ids(), 1000)
+		require.NoError(t, r.stop())
+		require.Empty(t, letters(t, r.dead))
+	})
 }

@@ -23,7 +23,7 @@ type dispatcherSettings struct {
 	Service     string        `env:"LLM_PROXY_SERVICE" flag:"service" help:"where to: one of the services above"`
 	Name        string        `env:"LLM_PROXY_DISPATCHER_NAME" flag:"name" help:"name of the cursor and the dead letters (default: the service)"`
 	Bodies      bool          `env:"LLM_PROXY_DISPATCHER_BODIES" flag:"bodies" help:"records have the captured bodies: true or false; helicone, lunary and eventbridge always get them (default: false)"`
-	MaxAttempts int           `env:"LLM_PROXY_DISPATCHER_MAX_ATTEMPTS" flag:"max-attempts" help:"tries of an event before it goes to the dead letters; 0 tries for ever (default: 0, in a redrive 5)"`
+	MaxAttempts int           `env:"LLM_PROXY_DISPATCHER_MAX_ATTEMPTS" flag:"max-attempts" help:"tries of an event before it goes to the dead letters; 0 has no limit while the service takes nothing (default: 0, in a redrive 5)"`
 	BatchSize   int           `env:"LLM_PROXY_DISPATCHER_BATCH_SIZE" flag:"batch-size" help:"events delivered together at most (default: what suits the service)"`
 	Linger      time.Duration `env:"LLM_PROXY_DISPATCHER_LINGER" flag:"linger" help:"how long events wait for others to be delivered with (default: what suits the service)"`
 	GiveUp      time.Duration `env:"LLM_PROXY_DISPATCHER_GIVE_UP" envDefault:"1m" flag:"give-up" help:"with --once: how long the service may fail before the dispatcher ends with exit code 4"`
