@@ -28,8 +28,8 @@ func backlog(b *testing.B, n int) *spool.Follower {
 		s.Publish(&llmproxy.Event{
 			ID: llmproxy.NewEventID(time.Now()), Time: time.Now(), Provider: "openai", Method: http.MethodPost, Path: "/v1/chat/completions", Status: 200,
 			Outcome: llmproxy.Complete, UsageKind: "openai-chat",
-			Request:  message(`{"model":"gpt-4o","messages":[{"role":"user","content":"Hello!"}]}`),
-			Response: message(`{"model":"gpt-4o","choices":[{"message":{"role":"assistant","content":"Hi"}}],"usage":{"prompt_tokens":9,"completion_tokens":1,"total_tokens":10}}`),
+			Request:  eventMessage(`{"model":"gpt-4o","messages":[{"role":"user","content":"Hello!"}]}`),
+			Response: eventMessage(`{"model":"gpt-4o","choices":[{"message":{"role":"assistant","content":"Hi"}}],"usage":{"prompt_tokens":9,"completion_tokens":1,"total_tokens":10}}`),
 		})
 	}
 	require.NoError(b, s.Close())
