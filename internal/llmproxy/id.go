@@ -22,7 +22,7 @@ type (
 func NewUUID(now time.Time) UUID {
 	var u UUID
 	ms := uint64(now.UnixMilli())
-	hi, lo := rand.Uint64(), rand.Uint64()
+	hi, lo := rand.Uint64(), rand.Uint64() //nolint:gosec // unique, not secret; crypto/rand would cost each request a system call
 	u[0], u[1], u[2], u[3], u[4], u[5] = byte(ms>>40), byte(ms>>32), byte(ms>>24), byte(ms>>16), byte(ms>>8), byte(ms)
 	u[6], u[7] = 0x70|byte(hi>>8)&0x0f, byte(hi)
 	for i := range 8 {

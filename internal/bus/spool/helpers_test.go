@@ -3,7 +3,6 @@ package spool_test
 import (
 	"bytes"
 	"context"
-	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -139,5 +138,3 @@ func oneFile(t testing.TB, dir, ext string) string {
 func body(n int, seed string) string {
 	return string(bytes.Repeat([]byte(seed), n/len(seed)+1)[:n])
 }
-
-func numbered(i int) string { return fmt.Sprintf("answer %06d", i) }

@@ -25,7 +25,7 @@ var segmentName = regexp.MustCompile(`^((\d{8}T\d{6}\.\d{3})-([0-9a-f]{16})-(\d{
 // writer names one life of one spool: its locks and segments carry it.
 type writer uint64
 
-func newWriter() writer { return writer(rand.Uint64()) }
+func newWriter() writer { return writer(rand.Uint64()) } //nolint:gosec // unique is enough
 
 func (w writer) String() string { return fmt.Sprintf("%016x", uint64(w)) }
 
