@@ -35,7 +35,7 @@ func (h *Host) API() http.Handler {
 
 // ServeHTTP implements [http.Handler].
 func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	if !strings.HasPrefix(r.URL.EscapedPath(), "/") {
+	if !strings.HasPrefix(r.RequestURI, "/") { // a URL, an authority or an asterisk names no path of this function
 		d.fail(w, http.StatusBadRequest)
 		return
 	}
@@ -133,7 +133,7 @@ func (d *door) event(r *http.Request, body []byte, inv *invocation) []byte {
 	if err != nil {
 		peer = r.RemoteAddr
 	}
-	path, query := rawTarget(r)
+	path, query, _ := strings.Cut(r.RequestURI, "?") // as they came
 	if d.api {
 		if decoded, err := url.PathUnescape(path); err == nil {
 			path, _, _ = strings.Cut(decoded, "?")
@@ -162,15 +162,6 @@ func (d *door) event(r *http.Request, body []byte, inv *invocation) []byte {
 	encoder.SetEscapeHTML(false)
 	_ = encoder.Encode(&e) // strings and numbers: it cannot fail
 	return bytes.TrimSuffix(encoded.Bytes(), []byte("\n"))
-}
-
-// rawTarget is the path and the query as they came.
-func rawTarget(r *http.Request) (path, query string) {
-	path, query, _ = strings.Cut(r.RequestURI, "?")
-	if !strings.HasPrefix(path, "/") { // absolute-form
-		path = r.URL.EscapedPath()
-	}
-	return path, query
 }
 
 // hopByHop are the headers that end at the platform. Upgrade is passed on, so that a function can refuse it in its own words; whether

@@ -10,6 +10,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"os"
 	"runtime"
@@ -120,6 +121,21 @@ func TestAnAPIDecodesThePathAndTheFunctionURLDoesNot(t *testing.T) {
 	r := start(t, lambdahost.Config{})
 	require.Equal(t, "/%65cho", r.echo(t, "GET", r.url+"/%65cho", nil).URI)
 	require.Equal(t, "/echo?q=%2f", r.echo(t, "GET", r.api+"/%65cho%3Fx?q=%2f", nil).URI)
+}
+
+func TestATargetThatIsNoPathIs400(t *testing.T) {
+	r := start(t, lambdahost.Config{})
+	for _, target := range []string{"http://elsewhere.example/echo", "http:echo"} {
+		conn, err := net.Dial("tcp", strings.TrimPrefix(r.url, "http://"))
+		require.NoError(t, err)
+		_, err = fmt.Fprintf(conn, "OPTIONS %s HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n", target)
+		require.NoError(t, err)
+		answer, err := http.ReadResponse(bufio.NewReader(conn), nil)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusBadRequest, answer.StatusCode, target)
+		conn.Close()
+	}
+	require.Empty(t, r.Processes())
 }
 
 func TestABrokenAnswerIsCutAndOneWithoutAHeadIs502(t *testing.T) {
