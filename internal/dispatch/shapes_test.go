@@ -572,3 +572,55 @@ func TestNoCredentialIsInLogsOrDeadLetters(t *testing.T) {
 		})
 	}
 }
+
+// TestNoPromptLeavesWhereBodiesAreNotWanted is H15: what is captured goes nowhere unless a destination needs it or is told to send it,
+// and where nothing is captured there is nothing.
+func TestNoPromptLeavesWhereBodiesAreNotWanted(t *testing.T) {
+	const canary = "prompt-canary-0815"
+	for _, c := range destinationCases {
+		t.Run(c.name, func(t *testing.T) {
+			var sent []byte
+			take := c.take()
+			backend := newStub(t, func(w http.ResponseWriter, r *http.Request, body []byte) []string {
+				if z, err := gzip.NewReader(bytes.NewReader(body)); err == nil {
+					plain, err := io.ReadAll(z)
+					if err == nil {
+						sent = append(sent, plain...)
+					}
+				}
+				sent = append(sent, body...)
+				return take(w, r, body)
+			})
+			poison, good := asked(strings.ReplaceAll(askHi, "Hi", canary), "text/event-stream", strings.ReplaceAll(streamsHello, "Hel", canary)), request(1)
+			good.Request.Body, good.Response.Body = poison.Request.Body, poison.Response.Body
+			poison.Path = poisonPath
+			if c.name == "cloudwatch" {
+				poison.Time = poison.Time.Add(-30 * 24 * time.Hour)
+			}
+			metadataOnly := c.name == "helicone" || c.name == "lunary" || c.name == "eventbridge" // they always get what was captured
+			if metadataOnly {
+				for _, e := range []*llmproxy.Event{poison, good} {
+					e.Request.Body, e.Response.Body = nil, nil
+				}
+			}
+			dst, err := Open(c.name, c.open(backend.URL))
+			require.NoError(t, err)
+			require.Equal(t, metadataOnly, dst.WantsBodies())
+			src, dead := newSource(poison, good), filepath.Join(t.TempDir(), "dead.jsonl")
+			core, logs := observer.New(zap.DebugLevel)
+			l := New(Config{Name: c.name, Source: src, Destination: dst, DeadLetters: dead, Meter: Meter(price.Embedded()), Log: zap.New(core)})
+			ctx, cancel := context.WithCancel(t.Context())
+			src.onCommit = cancel
+			require.NoError(t, l.Run(ctx))
+			cancel()
+			require.Contains(t, backend.ids(), good.ID.String())
+			require.NotContains(t, string(sent), canary)
+			if c.hasPoison {
+				written, err := os.ReadFile(dead)
+				require.NoError(t, err)
+				require.NotContains(t, string(written), canary)
+			}
+			require.NotContains(t, fmt.Sprint(logs.All()), canary)
+		})
+	}
+}
