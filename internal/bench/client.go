@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"strconv"
 	"sync"
@@ -105,22 +106,39 @@ func run(connections int, work func(i int, c *client), t Target, w Workload) *Lo
 // Streams are event streams that are held open.
 type Streams struct{ conns []net.Conn }
 
-// OpenStreams opens n event streams of a workload that holds them, and returns when each has had its first event.
+// OpenStreams opens n event streams of a workload that holds them, and returns when each has had its first event. One that breaks off
+// before, as a bare ReverseProxy's may, is opened again, up to n times in all.
 func OpenStreams(t Target, w Workload, n int) (*Streams, error) {
 	s := &Streams{}
-	for range n {
-		c := &client{target: t, workload: w, load: newLoad(), request: request(t, w)}
-		if err := c.send(); err != nil {
+	for broken := 0; len(s.conns) < n; {
+		conn, err := openStream(t, w)
+		switch {
+		case err == nil:
+			s.conns = append(s.conns, conn)
+		case errors.Is(err, io.EOF) || errors.Is(err, io.ErrUnexpectedEOF):
+			if broken++; broken <= n {
+				continue
+			}
+			fallthrough
+		default:
 			s.Close()
 			return nil, err
 		}
-		if _, err := c.first(); err != nil {
-			s.Close()
-			return nil, err
-		}
-		s.conns = append(s.conns, c.conn)
 	}
 	return s, nil
+}
+
+// openStream opens one and waits for its first event.
+func openStream(t Target, w Workload) (net.Conn, error) {
+	c := &client{target: t, workload: w, load: newLoad(), request: request(t, w)}
+	err := c.send()
+	if err == nil {
+		_, err = c.first()
+	}
+	if err != nil && c.conn != nil {
+		_ = c.conn.Close()
+	}
+	return c.conn, err
 }
 
 // Close ends the streams.

@@ -26,10 +26,14 @@ func serveWorkloads(t *testing.T) (up *Upstream, direct, proxied Target) {
 	up, err := ServeUpstream(plain, big, streamed, held)
 	require.NoError(t, err)
 	t.Cleanup(up.Close)
-	proxy := httptest.NewServer(&httputil.ReverseProxy{
+	reverse := &httputil.ReverseProxy{
 		Rewrite:       func(r *httputil.ProxyRequest) { r.SetURL(&url.URL{Scheme: "http", Host: up.Addr()}) },
 		FlushInterval: -1,
-	})
+	}
+	proxy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		_ = http.NewResponseController(w).EnableFullDuplex() // without it net/http may close the request body too early, and the stream is cut
+		reverse.ServeHTTP(w, r)
+	}))
 	t.Cleanup(func() { proxy.CloseClientConnections(); proxy.Close() })
 	return up, Target{Addr: up.Addr(), Token: "direct"}, Target{Addr: proxy.Listener.Addr().String(), Token: "proxied"}
 }

@@ -88,7 +88,11 @@ func startNginx(ctx context.Context, _ settings, upstream, work string) (*peer, 
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
-	config := fmt.Sprintf(`daemon off; worker_processes auto; pid %[1]s/pid; error_log %[1]s/error.log;
+	user := "" // of the workers: started by root they would otherwise be somebody who may not write here
+	if os.Geteuid() == 0 {
+		user = "user root;"
+	}
+	config := fmt.Sprintf(`daemon off; %[4]s worker_processes auto; pid %[1]s/pid; error_log %[1]s/error.log;
 events { worker_connections 8192; }
 http {
   access_log off; client_body_temp_path %[1]s/body; proxy_temp_path %[1]s/proxy; fastcgi_temp_path %[1]s/f; uwsgi_temp_path %[1]s/u; scgi_temp_path %[1]s/s;
@@ -96,7 +100,7 @@ http {
   upstream up { server %[3]s; keepalive 256; keepalive_requests 100000000; }
   server { listen %[2]s; location / { proxy_pass http://up; proxy_http_version 1.1; proxy_set_header Connection ""; proxy_buffering off; } }
 }
-`, dir, addr, upstream)
+`, dir, addr, upstream, user)
 	file := filepath.Join(dir, "nginx.conf")
 	if err := os.WriteFile(file, []byte(config), 0o600); err != nil {
 		return nil, err
