@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"runtime"
 	"strings"
 	"sync"
 	"time"
@@ -80,6 +81,8 @@ type spender struct {
 	mu      sync.Mutex
 	busy    bool
 	waiting []*spendRequest
+	spare   []*spendRequest // memory for waiting
+	crowded bool            // the last transaction was for several
 }
 
 // spendRequest is one spend and its outcome.
@@ -143,30 +146,49 @@ func (s *Store) Spend(_ context.Context, id llmproxy.TokenID, hash llmproxy.Toke
 // do takes the request through, alone or with others.
 func (p *spender) do(r *spendRequest) {
 	p.mu.Lock()
-	if p.busy {
+	p.waiting = append(p.waiting, r)
+	lead, crowded := !p.busy, p.crowded
+	if lead {
+		p.busy = true
+	} else {
 		r.wake = make(chan spendingState, 1)
-		p.waiting = append(p.waiting, r)
-		p.mu.Unlock()
+	}
+	p.mu.Unlock()
+	switch {
+	case !lead:
 		if <-r.wake == spendDone {
 			return
 		}
-		p.mu.Lock()
-		batch := p.waiting
-		p.waiting = nil
-		p.mu.Unlock()
-		p.run(batch)
-		p.next()
-		for _, other := range batch {
-			if other != r {
-				other.wake <- spendDone
-			}
-		}
-		return
+	case crowded:
+		runtime.Gosched() // whoever is about to spend comes along: a transaction for many costs little more than one for one
 	}
-	p.busy = true
-	p.mu.Unlock()
-	p.run([]*spendRequest{r})
+	batch := p.take()
+	p.run(batch)
 	p.next()
+	for _, other := range batch {
+		if other != r {
+			other.wake <- spendDone
+		}
+	}
+	p.giveBack(batch)
+}
+
+// take takes all that wait.
+func (p *spender) take() []*spendRequest {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	batch := p.waiting
+	p.waiting, p.spare = p.spare, nil
+	p.crowded = len(batch) > 1
+	return batch
+}
+
+// giveBack keeps the memory of a batch for the next one.
+func (p *spender) giveBack(batch []*spendRequest) {
+	clear(batch)
+	p.mu.Lock()
+	p.spare = batch[:0]
+	p.mu.Unlock()
 }
 
 // next lets the first of those that wait lead, or leaves the connection free.
