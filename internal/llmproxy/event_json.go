@@ -12,8 +12,13 @@ import (
 // TimeFormat is RFC 3339 with milliseconds, for times in UTC.
 const TimeFormat = "2006-01-02T15:04:05.000Z"
 
-// AppendTime adds t in TimeFormat.
-func AppendTime(dst []byte, t time.Time) []byte { return t.UTC().AppendFormat(dst, TimeFormat) }
+// AppendTime adds t in TimeFormat. Package time has a short way for RFC 3339 without a fraction; this runs three times a request.
+func AppendTime(dst []byte, t time.Time) []byte {
+	t = t.UTC()
+	dst = t.AppendFormat(dst, time.RFC3339)
+	ms := t.Nanosecond() / int(time.Millisecond)
+	return append(dst[:len(dst)-1], '.', byte('0'+ms/100), byte('0'+ms/10%10), byte('0'+ms%10), 'Z')
+}
 
 // AppendJSON adds the record with its bodies, as one line of JSON.
 func (e *Event) AppendJSON(dst []byte) []byte { return e.appendJSON(dst, true) }

@@ -158,6 +158,13 @@ func TestStringsAreSafeToShow(t *testing.T) {
 	require.Contains(t, out, "é世🎉", "letters stay readable")
 }
 
+func TestTimesHaveTheirFormat(t *testing.T) {
+	east := time.FixedZone("east", 5*3600+1800)
+	for _, at := range []time.Time{noon, noon.Add(7 * time.Millisecond), noon.Add(999*time.Millisecond + 999*time.Microsecond), noon.In(east), time.Unix(0, 0), {}} {
+		require.Equal(t, at.UTC().Format(llmproxy.TimeFormat), string(llmproxy.AppendTime(nil, at)))
+	}
+}
+
 func FuzzEventRecord(f *testing.F) {
 	f.Add("/v1/chat/completions", "m", []byte("head"), []byte("tail"), int64(8), 200)
 	f.Add("\x00\u202e", "\xff", []byte{0xff, 0xfe}, []byte{0xc3}, int64(1<<40), 0)
