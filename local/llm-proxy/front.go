@@ -3,6 +3,7 @@ package main
 import (
 	"net/http"
 	"strings"
+	"time"
 )
 
 // front tells requests apart by their raw path, as it came: what is the server's own is answered here, everything else is the proxy's
@@ -11,6 +12,8 @@ type front struct {
 	exact map[string]http.Handler // by path
 	under []prefixed              // by the beginning of the path
 	proxy http.Handler
+
+	bodyWithin time.Duration // how long the body of a request to one of our own may take; 0 is ownBodyWithin
 }
 
 type prefixed struct {
@@ -37,14 +40,32 @@ func (p *parts) handler() http.Handler {
 func (f *front) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	path, _, _ := strings.Cut(r.RequestURI, "?")
 	if own, ok := f.exact[path]; ok {
+		f.boundBody(w, r)
 		own.ServeHTTP(w, r)
 		return
 	}
 	for _, u := range f.under {
 		if strings.HasPrefix(path, u.prefix) {
+			f.boundBody(w, r)
 			u.handler.ServeHTTP(w, r)
 			return
 		}
 	}
-	f.proxy.ServeHTTP(w, r)
+	f.proxy.ServeHTTP(w, r) // it bounds bodies itself
+}
+
+// ownBodyWithin is more than a small body takes, and than what a handler does with it: the request's context ends with it too.
+const ownBodyWithin = 10 * time.Second
+
+// boundBody bounds the wait for a request's body, also for one that no handler reads: the server does, to see where the next request
+// begins, and would wait for ever.
+func (f *front) boundBody(w http.ResponseWriter, r *http.Request) {
+	if r.ContentLength == 0 {
+		return
+	}
+	within := f.bodyWithin
+	if within == 0 {
+		within = ownBodyWithin
+	}
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(within)) // the server takes it away again before the next request
 }

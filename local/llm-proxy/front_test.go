@@ -2,9 +2,12 @@ package main
 
 import (
 	"fmt"
+	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 )
@@ -40,5 +43,32 @@ func TestTheFrontDecidesByTheRawPath(t *testing.T) {
 		w := httptest.NewRecorder()
 		f.ServeHTTP(w, r)
 		require.Equal(t, want+" "+target, w.Body.String())
+	}
+}
+
+// TestABodyThatNeverComesHoldsNoConnection: the server would wait for it without end, though the handler has answered long ago, and a
+// stop with it.
+func TestABodyThatNeverComesHoldsNoConnection(t *testing.T) {
+	answered := http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { fmt.Fprint(w, "fine") })
+	f := &front{
+		exact: map[string]http.Handler{"/health": answered}, under: []prefixed{{"/manage/", answered}}, proxy: answered,
+		bodyWithin: 50 * time.Millisecond,
+	}
+	server := httptest.NewServer(f)
+	defer server.Close()
+	for _, head := range []string{
+		"POST /health HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n",
+		"POST /manage/tokens HTTP/1.1\r\nHost: x\r\nContent-Length: 10\r\n\r\n{",
+		"POST /manage/tokens HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\n1\r\n{",
+	} {
+		conn, err := net.Dial("tcp", server.Listener.Addr().String())
+		require.NoError(t, err)
+		defer conn.Close()
+		_, err = io.WriteString(conn, head)
+		require.NoError(t, err)
+		require.NoError(t, conn.SetReadDeadline(time.Now().Add(scriptPatience)))
+		answer, err := io.ReadAll(conn)
+		require.NoError(t, err, "the server ends the connection: %q", head)
+		require.Contains(t, string(answer), "fine")
 	}
 }
