@@ -11,12 +11,12 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// TestGoodRequestsAreServedBesideIdleSockets: a thousand connections that say nothing, or begin a head and go no further.
+// TestGoodRequestsAreServedBesideIdleSockets: two thousand connections that say nothing, or begin a head and go no further.
 func TestGoodRequestsAreServedBesideIdleSockets(t *testing.T) {
 	h := newHouse(t, nil)
 	_, token := h.mint(0, 0)
 	s := h.start()
-	const idle = 1000
+	const idle = 2000
 	for i := range idle {
 		conn, err := net.Dial("tcp", strings.TrimPrefix(s.url, "http://"))
 		require.NoError(t, err)
