@@ -39,6 +39,9 @@ func serve(ctx context.Context, s *settings, withDemo bool, announce func(text s
 	if err != nil {
 		return err
 	}
+	if pid == nil && isDaemon() {
+		return anotherRuns(s)
+	}
 	if pid == nil {
 		log.Warn("another server runs with this data folder; server stop and health speak to that one", zap.String("pid_file", s.PIDFile))
 	}

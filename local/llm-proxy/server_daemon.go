@@ -84,6 +84,16 @@ func startDaemon(cmd *cobra.Command, s *settings) error {
 	return child.Process.Release()
 }
 
+// anotherRuns says why a server does not go to the background beside another one of its data folder: nothing would name it, so nobody
+// could stop it, and both would write one log.
+func anotherRuns(s *settings) error {
+	who := ""
+	if running, err := findServer(s.PIDFile); err == nil {
+		who = fmt.Sprintf(", as process %d", running.PID)
+	}
+	return fmt.Errorf("another server runs with this data folder%s, and server stop speaks to that one. Stop it first, or give this one files of its own: --pid-file FILE --log-file FILE", who)
+}
+
 // startFailure says why a server in the background has not come up.
 func startFailure(ended error, stderr *os.File) error {
 	said, err := io.ReadAll(io.NewSectionReader(stderr, 0, 16<<10))
