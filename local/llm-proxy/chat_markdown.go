@@ -15,22 +15,39 @@ import (
 // drawMarkdown draws markdown for a terminal of that width. What it does not know stays as it was written. It draws by itself because the
 // usual library brings a highlighter of 300 languages, which costs each start of this program, the server's too, some 50 ms and 5 MB.
 func drawMarkdown(source string, width int, colours bool) string {
+	if len(source) > maxMarkdown {
+		return source
+	}
 	d := &drawing{source: []byte(source), heading: bold, code: lipgloss.NewStyle(), link: lipgloss.NewStyle().Underline(true)}
 	if colours {
 		d.heading, d.code, d.link = bold.Foreground(lipgloss.Magenta), d.code.Foreground(lipgloss.Cyan), d.link.Foreground(lipgloss.Blue)
 	}
 	document := goldmark.DefaultParser().Parse(text.NewReader(d.source))
-	return strings.Join(d.blocks(document, max(10, width), true), "\n")
+	return strings.Join(d.blocks(document, width, true), "\n")
 }
+
+// What a person may be meant to read. Beyond it a model could keep the terminal busy, or end the program by nesting without end.
+const (
+	maxMarkdown = 128 << 10 // bytes; a longer answer is shown as it was written
+	maxNesting  = 32        // quotes and lists in one another; what lies deeper is left out
+	leastWidth  = 10
+)
 
 // drawing is markdown that is being drawn.
 type drawing struct {
 	source              []byte
 	heading, code, link lipgloss.Style
+	depth               int
 }
 
 // blocks draws what a block consists of, with empty lines between where spaced.
 func (d *drawing) blocks(parent ast.Node, width int, spaced bool) (lines []string) {
+	if d.depth == maxNesting {
+		return []string{"…"}
+	}
+	d.depth++
+	defer func() { d.depth-- }()
+	width = max(leastWidth, width)
 	for n := parent.FirstChild(); n != nil; n = n.NextSibling() {
 		if spaced && len(lines) > 0 {
 			lines = append(lines, "")
@@ -79,7 +96,7 @@ func (d *drawing) list(list *ast.List, width int) (lines []string) {
 		if !list.IsTight && len(lines) > 0 {
 			lines = append(lines, "")
 		}
-		lines = append(lines, indent(d.blocks(item, max(10, width-len(rest)), !list.IsTight), marker, rest)...)
+		lines = append(lines, indent(d.blocks(item, width-len(rest), !list.IsTight), marker, rest)...)
 	}
 	return lines
 }

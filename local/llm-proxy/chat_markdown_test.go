@@ -40,6 +40,18 @@ func TestMarkdownIsDrawnForATerminal(t *testing.T) {
 	}
 }
 
+func TestMarkdownThatIsNestedWithoutEndIsDrawnToo(t *testing.T) {
+	for _, source := range []string{
+		strings.Repeat("> ", 20) + "---", strings.Repeat("> ", 60_000) + "deep", strings.Repeat("- ", 200) + "deep\n", strings.Repeat("> - ", 100) + "***",
+	} {
+		drawn := drawMarkdown(source, 30, false) // a model may say anything
+		require.NotEmpty(t, drawn)
+		require.Less(t, len(drawn), 1000)
+	}
+	long := strings.Repeat("**x** ", 1<<20)
+	require.Equal(t, long, drawMarkdown(long, 30, false))
+}
+
 func TestColoursAreDrawnOnlyWhereTheyAreWanted(t *testing.T) {
 	source := "# Heading\n\n**strong** `code` [x](y)"
 	require.Contains(t, drawMarkdown(source, 80, true), "\x1b[36mcode")
