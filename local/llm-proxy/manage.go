@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 	"golang.org/x/term"
 
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
@@ -51,8 +52,9 @@ API says, as it is. Nothing is asked where no terminal is.`,
 export OPENAI_API_KEY=$(llm-proxy manage token generate --project Team-A --duration-minutes 60)
 llm-proxy manage token list --project Team-A --json | jq '.[].id'
 llm-proxy manage audit export --format csv --from 2026-11-01 > audit.csv`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		Args:              noArgs,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		PersistentPreRunE: func(cmd *cobra.Command, _ []string) error { return checkGiven(cmd) },
 	}
 	flags := cmd.PersistentFlags()
 	flags.StringVar(&f.baseURL, "manage-api-base-url", "", "origin of the server, such as https://llm.example.com ["+envManageURL+"] (default: the server that runs here)")
@@ -62,6 +64,28 @@ llm-proxy manage audit export --format csv --from 2026-11-01 > audit.csv`,
 	addManageDataDir(cmd)
 	cmd.AddCommand(newManageProjectCommand(f), newManageTokenCommand(f), newManageAuditCommand(f))
 	return cmd
+}
+
+// checkGiven refuses flags that were given without a value: a script's variable that is not set must not widen a listing, switch groups of
+// endpoints off or lead to another server.
+func checkGiven(cmd *cobra.Command) error {
+	var problems []string
+	cmd.Flags().Visit(func(flag *pflag.Flag) {
+		value := flag.Value.String()
+		switch {
+		case flag.Name == "name" || flag.Name == "description": // empty is a value
+		case value == "" || value == "[]":
+			problems = append(problems, "--"+flag.Name+" must not be empty: leave it out")
+		case flag.Name == "limit" && strings.HasPrefix(value, "-"):
+			problems = append(problems, "--limit must not be negative")
+		case flag.Name == "if-revision" && (value == "0" || strings.HasPrefix(value, "-")):
+			problems = append(problems, "--if-revision must be at least 1")
+		}
+	})
+	if problems != nil {
+		return usageError("%s", strings.Join(problems, "\n"))
+	}
+	return nil
 }
 
 // addManageDataDir adds where the server that runs here keeps its PID file and keys.
