@@ -50,7 +50,8 @@ type Handler struct {
 	mux      *http.ServeMux
 	api      huma.API
 	document []byte // OpenAPI, as JSON
-	refusals *refusals
+	refusals *refusals // of those who may do nothing
+	changes  *refusals // of those who may, counted apart: whoever knocks without end hides nothing of what operators do
 }
 
 // NewHandler returns the management API.
@@ -65,7 +66,9 @@ func NewHandler(cfg HandlerConfig) (*Handler, error) {
 		cfg.Log = zap.NewNop()
 	}
 	h := &Handler{cfg: cfg, service: cfg.Service, log: cfg.Log, mux: http.NewServeMux(), refusals: &refusals{service: cfg.Service, log: cfg.Log}}
+	h.changes = &refusals{service: cfg.Service, log: cfg.Log, action: actionChange}
 	h.api = humago.New(h.mux, apiConfig())
+	h.api.UseMiddleware(h.tellRefused)
 	h.addProjects()
 	h.addTokens()
 	h.addAudit()
@@ -79,7 +82,10 @@ func NewHandler(cfg HandlerConfig) (*Handler, error) {
 }
 
 // Close stores what is still to be told of refused attempts.
-func (h *Handler) Close() { h.refusals.flush() }
+func (h *Handler) Close() {
+	h.refusals.flush()
+	h.changes.flush()
+}
 
 // apiConfig has no documentation page (the framework's loads scripts from elsewhere) and adds nothing to answers.
 func apiConfig() huma.Config {
@@ -97,6 +103,8 @@ func apiConfig() huma.Config {
 type call struct {
 	actor llmproxy.Actor
 	url   *url.URL
+
+	project llmproxy.ProjectID // that a body names, for the audit of a change that is refused
 }
 
 type callKey struct{}

@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"cmp"
 	"context"
 	"sync"
 	"time"
@@ -20,6 +21,7 @@ const actionAuthenticate = "authenticate"
 type refusals struct {
 	service *Service
 	log     *zap.Logger
+	action  string // what was tried; empty is actionAuthenticate
 
 	mu         sync.Mutex
 	minute     time.Time // when the current minute began
@@ -85,7 +87,7 @@ func (r *refusals) summary(ctx context.Context, n int64) {
 
 // store outlives the request: whoever hangs up at once is told of too.
 func (r *refusals) store(ctx context.Context, actor llmproxy.Actor, reason string, suppressed int64) {
-	if err := r.service.Refuse(context.WithoutCancel(ctx), actor, actionAuthenticate, reason, suppressed); err != nil {
+	if err := r.service.Refuse(context.WithoutCancel(ctx), actor, cmp.Or(r.action, actionAuthenticate), reason, suppressed); err != nil {
 		r.log.Error("a refused attempt could not be stored", zap.String("request_id", actor.RequestID), zap.String("reason", reason), zap.Error(err))
 	}
 }

@@ -151,6 +151,7 @@ func (h *Handler) changeProjectByID(ctx context.Context, in *changeProjectByIDIn
 }
 
 func (h *Handler) change(ctx context.Context, id llmproxy.ProjectID, ifMatch string, body *ProjectChange) (*projectAnswer, error) {
+	callOf(ctx).project = id
 	patch, err := body.in()
 	if err != nil {
 		return nil, h.problem(ctx, err)
@@ -167,6 +168,7 @@ func (h *Handler) change(ctx context.Context, id llmproxy.ProjectID, ifMatch str
 
 func (h *Handler) deleteProject(ctx context.Context, in *ProjectPath) (*struct{}, error) {
 	id, err := in.id()
+	callOf(ctx).project = id
 	if err == nil {
 		err = h.service.DeleteProject(ctx, callOf(ctx).actor, id)
 	}

@@ -91,6 +91,7 @@ func (h *Handler) mintToken(ctx context.Context, in *mintTokenInput) (*mintedTok
 	if err != nil {
 		return nil, h.problem(ctx, err)
 	}
+	callOf(ctx).project = token.ProjectID
 	t, secret, err := h.service.MintToken(ctx, callOf(ctx).actor, token)
 	if isNotFound(err) {
 		return nil, newProblem(http.StatusNotFound, "There is no such project, or it was deleted.")
