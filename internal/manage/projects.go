@@ -152,7 +152,7 @@ func (s *Service) checkProject(p *llmproxy.Project) FieldErrors {
 		checkText(&problems, "metadata."+key, value, maxMetadataValue)
 	}
 	if !slices.Contains(s.cfg.Providers, p.Provider) {
-		problems.add("provider", "there is no provider %q, there are: %s", p.Provider, strings.Join(s.cfg.Providers, ", "))
+		problems.add("provider", "there is no such provider, there are: %s", strings.Join(s.cfg.Providers, ", "))
 	}
 	switch p.Capture {
 	case llmproxy.CaptureDefault, llmproxy.CaptureFull, llmproxy.CaptureMetadata:
@@ -161,10 +161,10 @@ func (s *Service) checkProject(p *llmproxy.Project) FieldErrors {
 	}
 	for i, group := range p.Endpoints {
 		if group != llmproxy.GroupInference && group != llmproxy.GroupStored {
-			problems.add("endpoints", "there is no group %q, there are: %s, %s", group, llmproxy.GroupInference, llmproxy.GroupStored)
+			problems.add("endpoints", "there is no such group, there are: %s, %s", llmproxy.GroupInference, llmproxy.GroupStored)
 		}
 		if slices.Contains(p.Endpoints[:i], group) {
-			problems.add("endpoints", "%q stands twice", group)
+			problems.add("endpoints", "names a group twice")
 		}
 	}
 	return problems

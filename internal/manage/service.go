@@ -45,7 +45,7 @@ func New(cfg Config) *Service {
 	return &Service{cfg: cfg}
 }
 
-// FieldError says which field cannot be taken and why.
+// FieldError says which field cannot be taken and why. It never repeats the value: that may have been a secret in the wrong place.
 type FieldError struct{ Field, Message string }
 
 // FieldErrors are all fields of one request that cannot be taken.

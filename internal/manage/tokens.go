@@ -103,9 +103,9 @@ func checkDropped(problems *FieldErrors, names []string) {
 	if len(names) > maxDropped {
 		problems.add("request_headers_drop", "has %d names, at most %d are allowed", len(names), maxDropped)
 	}
-	for _, name := range names {
+	for i, name := range names {
 		if !httpguts.ValidHeaderFieldName(name) {
-			problems.add("request_headers_drop", "%q is no header name", name)
+			problems.add("request_headers_drop", "entry %d is no header name", i+1)
 		}
 	}
 }
