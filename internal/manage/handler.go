@@ -49,7 +49,7 @@ type Handler struct {
 	log      *zap.Logger
 	mux      *http.ServeMux
 	api      huma.API
-	document []byte // OpenAPI, as JSON
+	document []byte    // OpenAPI, as JSON
 	refusals *refusals // of those who may do nothing
 	changes  *refusals // of those who may, counted apart: whoever knocks without end hides nothing of what operators do
 }
