@@ -10,9 +10,12 @@ import (
 
 // tokenColumns are a token as it now is: its project's deletion or bulk revoke counts as its own.
 const tokenColumns = `t.id, t.project_id, t.hash, t.previous_hash, t.previous_until, t.name, t.created_at, t.expires_at,
-  (t.active = 1 AND coalesce(p.deleted_at, 1) = 0 AND p.epoch <= t.epoch) AS live,
+  ` + tokenLive + `,
   CASE WHEN t.revoked_at > 0 THEN t.revoked_at WHEN p.epoch > t.epoch THEN p.epoch_at ELSE coalesce(p.deleted_at, 0) END,
   t.max_requests, t.requests_per_hour, t.request_count, t.last_used_at, t.window_hour, t.window_count, t.request_headers_drop, t.epoch, t.revision`
+
+// tokenLive is whether a token is good but for its time.
+const tokenLive = `(t.active = 1 AND coalesce(p.deleted_at, 1) = 0 AND p.epoch <= t.epoch)`
 
 const tokenTables = ` FROM tokens t LEFT JOIN projects p ON p.id = t.project_id`
 
@@ -60,22 +63,30 @@ func (s *Store) Token(ctx context.Context, id llmproxy.TokenID) (llmproxy.Token,
 
 // Tokens lists tokens as they now are, newest first.
 func (s *Store) Tokens(ctx context.Context, f llmproxy.TokenFilter, page llmproxy.Page) ([]llmproxy.Token, bool, error) {
-	var w where
-	if !f.ProjectID.IsZero() {
-		w.and("t.project_id = ?", f.ProjectID.UUID[:])
-	}
-	if f.Active != nil {
-		w.and("(live AND t.expires_at > ?) = ?", toMillis(f.Now), *f.Active)
-	}
-	if f.ExpiringWithin > 0 {
-		w.and("t.expires_at > ? AND t.expires_at <= ?", toMillis(f.Now), toMillis(f.Now.Add(f.ExpiringWithin)))
-	}
-	tokens, err := list(ctx, s.readers, `SELECT `+tokenColumns+tokenTables+w.page("t.id", page), w.args, scanToken)
+	ids, args := tokenIDs(f, page)
+	tokens, err := list(ctx, s.readers, `SELECT `+tokenColumns+tokenTables+` WHERE t.id IN (`+ids+`) ORDER BY t.id DESC`, args, scanToken)
 	if err != nil {
 		return nil, false, err
 	}
 	tokens, more := cut(tokens, page)
 	return tokens, more, nil
+}
+
+// tokenIDs asks for the ids of a page. For a project they come from an index alone: a filter that leaves few of many reads no rows of the
+// others.
+func tokenIDs(f llmproxy.TokenFilter, page llmproxy.Page) (query string, args []any) {
+	var w where
+	if !f.ProjectID.IsZero() {
+		w.and("t.project_id = ?", f.ProjectID.UUID[:])
+	}
+	if f.Active != nil {
+		w.and("("+tokenLive+" AND t.expires_at > ?) = ?", toMillis(f.Now), *f.Active)
+	}
+	if f.ExpiringWithin > 0 {
+		w.and("t.expires_at > ? AND t.expires_at <= ?", toMillis(f.Now), toMillis(f.Now.Add(f.ExpiringWithin)))
+	}
+	query = `SELECT t.id` + tokenTables + w.page("t.id", page)
+	return query, w.args
 }
 
 // UpdateTokens stores what change makes of each token, all or none. Counters, window and last use stay as spends make them.
