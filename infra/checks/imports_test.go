@@ -24,7 +24,7 @@ type goPackage struct {
 
 // features and adapters never import each other, and not one the other; a feature declares the interface it needs.
 var featuresAndAdapters = []string{
-	"internal/proxy", "internal/manage", "internal/admin", "internal/dispatch", "internal/bench",
+	"internal/proxy", "internal/manage", "internal/admin", "internal/dispatch", "internal/bench", "internal/redrive",
 	"internal/store/dynamo", "internal/store/sqlite", "internal/bus/eventbridge", "internal/bus/spool", "internal/seal", "internal/lambdahttp",
 }
 
@@ -32,7 +32,7 @@ var featuresAndAdapters = []string{
 var shared = []string{"internal/usage", "internal/provider", "internal/llmproxy"}
 
 // mayUseAWS are the places of the AWS SDK. Whatever else holds it would make each binary larger and slower to start.
-var mayUseAWS = []string{"internal/store/dynamo", "internal/bus/eventbridge", "internal/seal", "internal/dispatch", "internal/lambdahttp", "internal/lambdahost", "functions", "local"}
+var mayUseAWS = []string{"internal/store/dynamo", "internal/bus/eventbridge", "internal/seal", "internal/dispatch", "internal/redrive", "internal/lambdahttp", "internal/lambdahost", "functions", "local"}
 
 func TestImportsPointDown(t *testing.T) {
 	packages := listPackages(t)
@@ -70,12 +70,16 @@ func TestTheRulesFindWhatTheyForbid(t *testing.T) {
 		"a part of a feature":                     {path: "internal/proxy/h1", needs: []string{"internal/dispatch"}, wants: "imports internal/dispatch"},
 		"a shared package with a feature":         {path: "internal/usage", needs: []string{"internal/proxy"}, wants: "imports internal/proxy"},
 		"the nouns with anything":                 {path: "internal/llmproxy", needs: []string{"internal/provider"}, wants: "imports internal/provider"},
+		"a function with a command":               {path: "functions/setup", needs: []string{"local/llm-proxy"}, wants: "imports local/llm-proxy"},
 		"anything with a program":                 {path: "internal/demo", needs: []string{"local/llm-proxy"}, wants: "imports local/llm-proxy"},
 		"the request path with AWS":               {path: "internal/proxy", deps: []string{"github.com/aws/aws-sdk-go-v2/config"}, wants: "depends on github.com/aws"},
 		"the request path with a tokenizer":       {path: "internal/proxy", deps: []string{"github.com/pkoukk/tiktoken-go"}, wants: "depends on github.com/pkoukk"},
 		"the request path with an estimate":       {path: "functions/proxy", deps: []string{module + "internal/usage/estimate"}, wants: "depends on " + module + "internal/usage/estimate"},
 		"the request path with prices":            {path: "internal/proxy", deps: []string{module + "internal/usage/price"}, wants: "depends on " + module + "internal/usage/price"},
 		"the request path with a database":        {path: "internal/proxy", deps: []string{"modernc.org/sqlite"}, wants: "depends on modernc.org/sqlite"},
+		"a function with the command line":        {path: "functions/setup", deps: []string{"github.com/spf13/cobra"}, wants: "depends on github.com/spf13/cobra"},
+		"a function with a tokenizer":             {path: "functions/management", deps: []string{"github.com/pkoukk/tiktoken-go"}, wants: "depends on github.com/pkoukk"},
+		"the dispatcher with a tokenizer":         {path: "functions/dispatcher", deps: []string{"github.com/pkoukk/tiktoken-go"}},
 		"a stranger to AWS":                       {path: "internal/manage", deps: []string{"github.com/aws/smithy-go"}, wants: "depends on github.com/aws"},
 		"a store on AWS":                          {path: "internal/store/dynamo", deps: []string{"github.com/aws/smithy-go"}},
 	} {
@@ -111,8 +115,11 @@ func violations(p goPackage) []string {
 	if !within(path, mayUseAWS...) {
 		forbidden = append(forbidden, "github.com/aws/")
 	}
-	if within(path, "internal/proxy", "functions/proxy") {
-		forbidden = append(forbidden, "github.com/pkoukk/tiktoken-go", "modernc.org/sqlite", module+"internal/usage/estimate", module+"internal/usage/price")
+	if within(path, "internal/proxy", "functions") && !within(path, "functions/dispatcher") {
+		forbidden = append(forbidden, "github.com/pkoukk/tiktoken-go", module+"internal/usage/estimate", module+"internal/usage/price")
+	}
+	if within(path, "internal/proxy", "functions") {
+		forbidden = append(forbidden, "modernc.org/sqlite", "github.com/spf13/cobra", "github.com/openai/openai-go", "github.com/charmbracelet/", "charm.land/")
 	}
 	for _, dep := range p.Deps {
 		for _, prefix := range forbidden {
@@ -125,8 +132,10 @@ func violations(p goPackage) []string {
 }
 
 func mayImport(path, target string) bool {
-	if within(target, "local", "functions") {
-		return within(path, "local", "functions")
+	for _, programs := range []string{"local", "functions"} {
+		if within(target, programs) {
+			return within(path, programs)
+		}
 	}
 	if within(path, "internal/llmproxy") {
 		return within(target, "internal/llmproxy")
