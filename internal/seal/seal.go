@@ -92,6 +92,12 @@ func (s *Sealer) Seal(project llmproxy.ProjectID, provider string, key llmproxy.
 	return version + s.id + "." + base64.RawURLEncoding.EncodeToString(sealed), nil
 }
 
+// Sealed reports whether a ciphertext was sealed to this key.
+func (s *Sealer) Sealed(ciphertext string) bool {
+	id, _, err := split(ciphertext)
+	return err == nil && id == s.id
+}
+
 // split takes a ciphertext apart.
 func split(ciphertext string) (id string, sealed []byte, err error) {
 	rest, ok := strings.CutPrefix(ciphertext, version)
