@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"go.uber.org/zap"
 
+	"github.com/sofatutor/llm-proxy/functions/internal/base"
 	"github.com/sofatutor/llm-proxy/internal/bus/eventbridge"
 	"github.com/sofatutor/llm-proxy/internal/lambdahttp"
 	"github.com/sofatutor/llm-proxy/internal/proxy"
@@ -34,11 +35,11 @@ func join(ctx context.Context, environ []string) (http.Handler, func(context.Con
 	if err != nil {
 		return nil, nil, err
 	}
-	log, err := newLog(s.LogLevel)
+	log, err := base.Log(s.LogLevel)
 	if err != nil {
 		return nil, nil, err
 	}
-	aws, err := loadAWS()
+	aws, err := base.AWS()
 	if err != nil {
 		return nil, nil, err
 	}
@@ -52,7 +53,7 @@ func join(ctx context.Context, environ []string) (http.Handler, func(context.Con
 		References: seal.ReferencesIn(secrets, s.KeysPrefix),
 		Log:        log,
 	})
-	providers, err := s.providers()
+	providers, err := base.Providers(s.Providers)
 	if err != nil {
 		return nil, nil, err
 	}
