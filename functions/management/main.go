@@ -1,0 +1,97 @@
+// Management is the function behind the HTTP API: projects, tokens and audit, by the same handler that the local server has. It seals
+// provider keys with the public key and can open none.
+package main
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"slices"
+
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/sofatutor/llm-proxy/functions/internal/base"
+	"github.com/sofatutor/llm-proxy/internal/lambdahttp"
+	"github.com/sofatutor/llm-proxy/internal/llmproxy"
+	"github.com/sofatutor/llm-proxy/internal/manage"
+	"github.com/sofatutor/llm-proxy/internal/seal"
+	"github.com/sofatutor/llm-proxy/internal/store/dynamo"
+)
+
+var version = "dev" // set by the linker
+
+// settings come from the environment, which the template fills in.
+type settings struct {
+	TokensTable  string `env:"LLM_PROXY_TOKENS_TABLE,notEmpty" help:"table of tokens"`
+	ControlTable string `env:"LLM_PROXY_CONTROL_TABLE,notEmpty" help:"table of projects, listings and audit"`
+	PublicKey    string `env:"LLM_PROXY_SEALING_PUBLIC_KEY,notEmpty" help:"key that provider keys are sealed with"`
+	KeysPrefix   string `env:"LLM_PROXY_KEYS_PREFIX,notEmpty" help:"how the names of secrets begin that projects may refer to, as stack/keys/"`
+
+	OperatorsSecret string `env:"LLM_PROXY_OPERATORS_SECRET" help:"name or ARN of the secret that holds the management token"`
+	ManagementToken string `env:"MANAGEMENT_TOKEN" help:"the management token itself, for development; it wins over the secret"`
+
+	Providers   string        `env:"LLM_PROXY_PROVIDERS" help:"file with upstreams and their endpoints, a providers.yaml (default: OpenAI, built in)"`
+	MaxRequests int64         `env:"LLM_PROXY_DEFAULT_MAX_REQUESTS" help:"lifetime cap of a token minted without one (default: none)"`
+	LogLevel    zapcore.Level `env:"LLM_PROXY_LOG_LEVEL" envDefault:"info" help:"least severe level that is logged: debug, info, warn or error"`
+}
+
+func main() {
+	handler, err := join(os.Environ())
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "llm-proxy:", err)
+		os.Exit(1)
+	}
+	// Refusals that are still to be told of are stored before Lambda ends the process.
+	lambda.StartWithOptions(lambdahttp.Buffered(handler, nil), lambda.WithEnableSIGTERM(handler.Close))
+}
+
+// join makes the handler from its parts. It waits for no network.
+func join(environ []string) (*manage.Handler, error) {
+	s, err := base.Settings[settings](environ)
+	if err != nil {
+		return nil, err
+	}
+	log, err := base.Log(s.LogLevel)
+	if err != nil {
+		return nil, err
+	}
+	aws, err := base.AWS()
+	if err != nil {
+		return nil, err
+	}
+	providers, err := base.Providers(s.Providers)
+	if err != nil {
+		return nil, err
+	}
+	sealer, err := seal.NewSealer(s.PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	operators, err := s.authenticator(secretsmanager.NewFromConfig(aws))
+	if err != nil {
+		return nil, err
+	}
+	return manage.NewHandler(manage.HandlerConfig{
+		Service: manage.New(manage.Config{
+			Store:  dynamo.New(aws, dynamo.Config{Tokens: s.TokensTable, Control: s.ControlTable, Log: log}),
+			Sealer: sealer, Providers: slices.Sorted(maps.Keys(providers.Providers)), Default: providers.Default,
+			KeyRefPrefix: s.KeysPrefix, DefaultMaxRequests: s.MaxRequests,
+		}),
+		Authenticators: []manage.Authenticator{operators},
+		Providers:      providers, Version: version, Store: "dynamodb", Bus: "eventbridge", Log: log,
+	})
+}
+
+// authenticator is by the token of the settings, else by that of the secret.
+func (s *settings) authenticator(secrets secretsReader) (manage.Authenticator, error) {
+	switch {
+	case s.ManagementToken != "":
+		return manage.NewBearer(llmproxy.NewSecret(s.ManagementToken))
+	case s.OperatorsSecret == "":
+		return nil, errors.New("settings: LLM_PROXY_OPERATORS_SECRET is not set, and neither is MANAGEMENT_TOKEN")
+	}
+	return &operators{secrets: secrets, id: s.OperatorsSecret}, nil
+}

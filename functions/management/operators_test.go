@@ -1,0 +1,103 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"net/http"
+	"net/http/httptest"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sofatutor/llm-proxy/internal/llmproxy"
+	"github.com/sofatutor/llm-proxy/internal/manage"
+)
+
+const fakeToken = "fake-management-token-of-32-characters"
+
+type vault struct {
+	value string
+	err   error
+	reads int
+}
+
+func (v *vault) GetSecretValue(context.Context, *secretsmanager.GetSecretValueInput, ...func(*secretsmanager.Options)) (*secretsmanager.GetSecretValueOutput, error) {
+	v.reads++
+	return &secretsmanager.GetSecretValueOutput{SecretString: &v.value}, v.err
+}
+
+func request(credential string) *http.Request {
+	r := httptest.NewRequest(http.MethodGet, "/manage/info", nil)
+	if credential != "" {
+		r.Header.Set("Authorization", credential)
+	}
+	return r
+}
+
+func TestTheTokenOfTheSecretAuthenticates(t *testing.T) {
+	v := &vault{value: `{"management_token":"` + fakeToken + `"}`}
+	o := &operators{secrets: v, id: "operators"}
+	actor, err := o.Authenticate(request("Bearer " + fakeToken))
+	require.NoError(t, err)
+	require.Equal(t, "token", actor)
+	_, err = o.Authenticate(request("Bearer " + fakeToken + "x"))
+	require.Error(t, err)
+	require.NotErrorIs(t, err, llmproxy.ErrUnavailable)
+	require.Equal(t, 1, v.reads, "the secret is not read for each request")
+	_, err = o.Authenticate(request(""))
+	require.ErrorIs(t, err, manage.ErrNoCredential)
+
+	v.value = `{"management_token":"` + fakeToken + `-new"}`
+	o.until = o.until.Add(-fresh)
+	_, err = o.Authenticate(request("Bearer " + fakeToken))
+	require.Error(t, err, "a changed token ends the one before it")
+	_, err = o.Authenticate(request("Bearer " + fakeToken + "-new"))
+	require.NoError(t, err)
+}
+
+func TestWhereTheSecretCannotBeReadNobodyIsRefusedForGood(t *testing.T) {
+	for name, v := range map[string]*vault{
+		"down":      {err: errors.New("throttled")},
+		"empty":     {},
+		"no JSON":   {value: fakeToken},
+		"no token":  {value: "{}"},
+		"too short": {value: `{"management_token":"short"}`},
+	} {
+		o := &operators{secrets: v, id: "operators"}
+		_, err := o.Authenticate(request("Bearer " + fakeToken))
+		require.ErrorIs(t, err, llmproxy.ErrUnavailable, name)
+		require.NotContains(t, err.Error(), fakeToken, name)
+		reads := v.reads
+		_, err = o.Authenticate(request("Bearer " + fakeToken))
+		require.ErrorIs(t, err, llmproxy.ErrUnavailable, name)
+		require.LessOrEqual(t, v.reads, reads+1, name)
+		v.value, v.err, o.until = `{"management_token":"`+fakeToken+`"}`, nil, o.until.Add(-askAgain)
+		_, err = o.Authenticate(request("Bearer " + fakeToken))
+		require.NoError(t, err, name)
+	}
+}
+
+func TestTheSettingsOfDevelopmentWin(t *testing.T) {
+	a, err := (&settings{ManagementToken: fakeToken, OperatorsSecret: "operators"}).authenticator(&vault{err: errors.New("never asked")})
+	require.NoError(t, err)
+	_, err = a.Authenticate(request("Bearer " + fakeToken))
+	require.NoError(t, err)
+	_, err = (&settings{}).authenticator(nil)
+	require.ErrorContains(t, err, "LLM_PROXY_OPERATORS_SECRET")
+}
+
+func TestAllThatIsMissingIsNamedAtOnce(t *testing.T) {
+	_, err := join([]string{"LLM_PROXY_TOKENS_TABLE=", "LLM_PROXY_LOG_LEVEL=loud"})
+	for _, name := range []string{"LLM_PROXY_TOKENS_TABLE", "LLM_PROXY_CONTROL_TABLE", "LLM_PROXY_SEALING_PUBLIC_KEY", "LLM_PROXY_KEYS_PREFIX", "LogLevel"} {
+		require.ErrorContains(t, err, name)
+	}
+	complete := []string{"LLM_PROXY_TOKENS_TABLE=t", "LLM_PROXY_CONTROL_TABLE=c", "LLM_PROXY_KEYS_PREFIX=k/", "MANAGEMENT_TOKEN=" + fakeToken, "AWS_REGION=us-east-1"}
+	_, err = join(append(complete, "LLM_PROXY_SEALING_PUBLIC_KEY=junk"))
+	require.ErrorContains(t, err, "sealing public key")
+	_, err = join(append(complete, "LLM_PROXY_SEALING_PUBLIC_KEY=3p7bfXt9wbTTW2HC7OQ1Nz-DQ8hbeGdNrfx-FG-IK08", "LLM_PROXY_PROVIDERS=/not/there.yaml"))
+	require.ErrorContains(t, err, "not/there.yaml")
+	h, err := join(append(complete, "LLM_PROXY_SEALING_PUBLIC_KEY=3p7bfXt9wbTTW2HC7OQ1Nz-DQ8hbeGdNrfx-FG-IK08"))
+	require.NoError(t, err)
+	h.Close()
+}

@@ -1,0 +1,96 @@
+// Setup is the function behind the stack's custom resource: it derives the public key that management seals provider keys with, and makes
+// a new sealing secret when the stack's SealingKeyVersion is raised.
+package main
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strconv"
+
+	"github.com/aws/aws-lambda-go/cfn"
+	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"go.uber.org/zap/zapcore"
+
+	"github.com/sofatutor/llm-proxy/functions/internal/base"
+	"github.com/sofatutor/llm-proxy/internal/seal/rotate"
+	"github.com/sofatutor/llm-proxy/internal/store/dynamo"
+)
+
+// settings come from the environment, which the template fills in.
+type settings struct {
+	TokensTable   string        `env:"LLM_PROXY_TOKENS_TABLE,notEmpty" help:"table of tokens"`
+	ControlTable  string        `env:"LLM_PROXY_CONTROL_TABLE,notEmpty" help:"table of projects, listings and audit"`
+	SealingSecret string        `env:"LLM_PROXY_SEALING_SECRET,notEmpty" help:"name or ARN of the secret that provider keys are opened with"`
+	LogLevel      zapcore.Level `env:"LLM_PROXY_LOG_LEVEL" envDefault:"info" help:"least severe level that is logged: debug, info, warn or error"`
+}
+
+func main() { lambda.Start(cfn.LambdaWrap(resource(os.Environ()))) }
+
+// resource is the custom resource. What cannot be joined is told with each request: an exit would let CloudFormation wait for an hour.
+func resource(environ []string) cfn.CustomResourceFunction {
+	keeper, err := join(environ)
+	return func(ctx context.Context, e cfn.Event) (string, map[string]any, error) {
+		if e.RequestType == cfn.RequestDelete {
+			return e.PhysicalResourceID, nil, nil // there is nothing of ours: tables and secrets are the stack's
+		}
+		if err != nil {
+			return physicalID, nil, err
+		}
+		data, err := change(ctx, keeper, &e)
+		return physicalID, data, err
+	}
+}
+
+// physicalID never changes: another one would have CloudFormation delete what it thinks is the old resource.
+const physicalID = "sealing-key"
+
+func join(environ []string) (*rotate.Keeper, error) {
+	s, err := base.Settings[settings](environ)
+	if err != nil {
+		return nil, err
+	}
+	log, err := base.Log(s.LogLevel)
+	if err != nil {
+		return nil, err
+	}
+	aws, err := base.AWS()
+	if err != nil {
+		return nil, err
+	}
+	return rotate.New(rotate.Config{
+		Secrets: secretsmanager.NewFromConfig(aws), SecretID: s.SealingSecret, Log: log,
+		Store: dynamo.New(aws, dynamo.Config{Tokens: s.TokensTable, Control: s.ControlTable, Log: log}),
+	}), nil
+}
+
+// change derives the public key, after a rotation where the version was raised. A lower version, as in a rollback, changes nothing.
+func change(ctx context.Context, keeper *rotate.Keeper, e *cfn.Event) (map[string]any, error) {
+	version, err := sealingKeyVersion(e.ResourceProperties)
+	if err != nil {
+		return nil, err
+	}
+	if e.RequestType == cfn.RequestUpdate {
+		before, err := sealingKeyVersion(e.OldResourceProperties)
+		if err != nil {
+			return nil, err
+		}
+		if version > before {
+			if err := keeper.Rotate(ctx, fmt.Sprintf("%s version %d", e.StackID, version)); err != nil {
+				return nil, err
+			}
+		}
+	}
+	public, err := keeper.PublicKey(ctx)
+	return map[string]any{"PublicKey": public}, err
+}
+
+// sealingKeyVersion reads the property, which CloudFormation sends as text.
+func sealingKeyVersion(properties map[string]any) (int, error) {
+	version, err := strconv.Atoi(fmt.Sprint(properties["SealingKeyVersion"]))
+	if err != nil || version < 1 {
+		return 0, fmt.Errorf("SealingKeyVersion is %q, it must be a number from 1", fmt.Sprint(properties["SealingKeyVersion"]))
+	}
+	return version, nil
+}
