@@ -69,7 +69,7 @@ const (
 )
 
 // Sweep removes tokens that expired, projects that were deleted (with their tokens) and audit entries, each so long ago that nobody
-// looks for them any more, and idempotency keys that are forgotten. It returns how many rows went.
+// looks for them any more, idempotency keys that are forgotten, and what the ledger keeps no longer. It returns how many rows went.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int64, err error) {
 	old, oldAudit := toMillis(now.Add(-keepTokens)), toMillis(now.Add(-keepAudit))
 	err = s.write(ctx, func(tx *sql.Tx) error {
@@ -95,5 +95,9 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int64, err er
 		}
 		return nil
 	})
-	return removed, err
+	if err != nil {
+		return removed, err
+	}
+	swept, err := s.sweepLedger(ctx, now)
+	return removed + swept, err
 }

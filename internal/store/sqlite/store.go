@@ -29,7 +29,7 @@ type Config struct {
 	Log      *zap.Logger // nil logs nothing
 }
 
-// Store keeps tokens, projects and audit entries. It is safe for concurrent use.
+// Store keeps tokens, projects, audit entries and the ledger of requests. It is safe for concurrent use.
 type Store struct {
 	path    string
 	log     *zap.Logger
@@ -37,6 +37,7 @@ type Store struct {
 	writer  *sql.DB       // management writes; one connection
 	turn    chan struct{} // held by whoever writes, so that our own connections do not wait for each other inside SQLite
 	spends  *spender
+	ledger  *ledger
 	stop    context.CancelFunc
 	stopped sync.WaitGroup
 }
@@ -82,7 +83,10 @@ func (s *Store) open(ctx context.Context, cfg Config) error {
 	}
 	s.readers.SetMaxOpenConns(4)
 	s.readers.SetMaxIdleConns(4)
-	s.spends, err = openSpender(s, cfg.Path, cfg.FullSync)
+	if s.spends, err = openSpender(s, cfg.Path, cfg.FullSync); err != nil {
+		return err
+	}
+	s.ledger, err = openLedger(s, cfg.Path)
 	return err
 }
 
@@ -161,6 +165,7 @@ func migrateOnce(ctx context.Context, db *sql.DB) error {
 func (s *Store) Close() error {
 	s.stop()
 	s.stopped.Wait()
+	s.ledger.mu.Lock()
 	s.turn <- struct{}{}
 	return s.closeConnections()
 }
@@ -169,6 +174,9 @@ func (s *Store) closeConnections() error {
 	var errs []error
 	if s.spends != nil {
 		errs = append(errs, s.spends.close())
+	}
+	if s.ledger != nil {
+		errs = append(errs, s.ledger.close())
 	}
 	if s.readers != nil {
 		errs = append(errs, s.readers.Close())
