@@ -60,6 +60,7 @@ type Settings struct {
 	S3          S3Config
 	CloudWatch  CloudWatchConfig
 	EventBridge EventBridgeConfig
+	Ledger      LedgerConfig
 }
 
 // destinations is the table of what there is.
@@ -74,6 +75,7 @@ var destinations = []struct {
 	{"s3", func(s Settings) (Destination, error) { return NewS3(s.S3) }},
 	{"cloudwatch", func(s Settings) (Destination, error) { return NewCloudWatch(s.CloudWatch) }},
 	{"eventbridge", func(s Settings) (Destination, error) { return NewEventBridge(s.EventBridge) }},
+	{"ledger", func(s Settings) (Destination, error) { return NewLedger(s.Ledger) }},
 }
 
 // Names returns the names of all destinations.

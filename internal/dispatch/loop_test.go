@@ -430,14 +430,14 @@ func TestADamagedNoteIsAnError(t *testing.T) {
 }
 
 func TestDestinationsAreOpenedByName(t *testing.T) {
-	require.Equal(t, []string{"file", "webhook", "helicone", "lunary", "s3", "cloudwatch", "eventbridge"}, Names())
+	require.Equal(t, []string{"file", "webhook", "helicone", "lunary", "s3", "cloudwatch", "eventbridge", "ledger"}, Names())
 	d, err := Open("file", Settings{File: FileConfig{Path: "events.jsonl"}})
 	require.NoError(t, err)
 	require.IsType(t, &File{}, d)
 	_, err = Open("file", Settings{})
 	require.ErrorContains(t, err, "needs a path")
 	_, err = Open("pigeon", Settings{})
-	require.EqualError(t, err, `there is no destination "pigeon"; there are: file, webhook, helicone, lunary, s3, cloudwatch, eventbridge`)
+	require.EqualError(t, err, `there is no destination "pigeon"; there are: file, webhook, helicone, lunary, s3, cloudwatch, eventbridge, ledger`)
 }
 
 // failsAt answers 500 to one event, each time, and takes all others.
