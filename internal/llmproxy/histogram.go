@@ -82,7 +82,7 @@ func (h *Histogram) AppendBinary(dst []byte) []byte {
 	last := 0
 	for bucket, n := range h.counts {
 		if n != 0 {
-			dst = binary.AppendUvarint(dst, uint64(bucket-last)) //nolint:gosec // buckets rise
+			dst = binary.AppendUvarint(dst, uint64(bucket-last))
 			dst = binary.AppendVarint(dst, n)
 			last = bucket
 		}
@@ -106,7 +106,7 @@ func (h *Histogram) AddBinary(data []byte) error {
 			return errHistogram
 		}
 		data = data[size:]
-		h.add(int(bucket), n) //nolint:gosec // at most maxBucket
+		h.add(int(bucket), n)
 	}
 	return nil
 }

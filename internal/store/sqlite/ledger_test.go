@@ -175,7 +175,7 @@ func BenchmarkSpendBesideLedger(b *testing.B) {
 				n++
 				events[i] = storetest.LedgerEvent(n%1000, storetest.Noon.Add(time.Duration(n)*10*time.Millisecond))
 			}
-			if err := s.Record(context.Background(), events); err != nil {
+			if err := s.Record(context.WithoutCancel(ctx), events); err != nil {
 				ended <- err
 				return
 			}
