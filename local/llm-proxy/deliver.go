@@ -15,11 +15,13 @@ import (
 	"github.com/sofatutor/llm-proxy/internal/usage/price"
 )
 
-// eventLog delivers events to the file that the settings name. Of several servers over one data folder one does it, for all; when it
-// ends another takes over.
-type eventLog struct {
-	path        string
+// deliverer delivers events to a destination in the server's process. Of several servers over one data folder one does it, for all;
+// when it ends another takes over.
+type deliverer struct {
+	name        string // of the destination
+	title       string // what people call it
 	deadLetters string
+	open        func() (dispatch.Destination, error)
 	spool       *spool.Spool
 	log         *zap.Logger
 
@@ -35,33 +37,55 @@ type delivery struct {
 
 const (
 	takeOverEvery = time.Second     // how often a server that does not deliver looks whether it is to
-	drainWithin   = 2 * time.Second // how long the end of the server waits for what was published to be in the file
+	drainWithin   = 2 * time.Second // how long the end of the server waits for what was published to be delivered
 	drainPoll     = 5 * time.Millisecond
 )
 
-func openEventLog(ctx context.Context, s *settings, from *spool.Spool, log *zap.Logger, closers *closers) (*eventLog, error) {
+// openEventLog delivers to the file that the settings name.
+func openEventLog(ctx context.Context, s *settings, from *spool.Spool, log *zap.Logger, closers *closers) (*deliverer, error) {
 	if info, err := os.Stat(filepath.Dir(s.EventLog)); err != nil || !info.IsDir() {
 		return nil, usageError("%s: the folder %s is not there, make it first", settingName("LLM_PROXY_EVENT_LOG"), filepath.Dir(s.EventLog))
 	}
-	e := &eventLog{path: s.EventLog, deadLetters: filepath.Join(s.DataDir, "dead-letters.jsonl"), spool: from, log: log}
+	return startDeliverer(ctx, &deliverer{
+		name: eventLogName, title: "event log", deadLetters: dispatch.DeadLettersPath(s.DataDir, eventLogName), spool: from, log: log,
+		open: func() (dispatch.Destination, error) {
+			return dispatch.Open(eventLogName, dispatch.Settings{File: dispatch.FileConfig{Path: s.EventLog}})
+		},
+	}, closers)
+}
+
+// ledgerName is the follower that keeps the ledger.
+const ledgerName = "ledger"
+
+// openLedger delivers to the ledger in the database.
+func openLedger(ctx context.Context, s *settings, store dispatch.LedgerStore, from *spool.Spool, log *zap.Logger, closers *closers) (*deliverer, error) {
+	return startDeliverer(ctx, &deliverer{
+		name: ledgerName, title: "ledger", deadLetters: dispatch.DeadLettersPath(s.DataDir, ledgerName), spool: from, log: log,
+		open: func() (dispatch.Destination, error) {
+			return dispatch.Open(ledgerName, dispatch.Settings{Ledger: dispatch.LedgerConfig{Store: store}})
+		},
+	}, closers)
+}
+
+func startDeliverer(ctx context.Context, e *deliverer, closers *closers) (*deliverer, error) {
 	if err := e.takeOver(); err != nil {
 		return nil, err
 	}
 	if e.delivery.Load() == nil {
-		log.Info("another process writes the event log; this one takes over when that ends", zap.String("file", e.path))
+		e.log.Info("another process writes the " + e.title + "; this one takes over when that ends")
 	}
 	closers.run(ctx, e.run)
-	closers.add("event log", func() error { e.drain(); return nil }) // before run ends
+	closers.add(e.title, func() error { e.drain(); return nil }) // before run ends
 	return e, nil
 }
 
 // takeOver makes this process the one that delivers, unless another is.
-func (e *eventLog) takeOver() error {
-	destination, err := dispatch.Open("file", dispatch.Settings{File: dispatch.FileConfig{Path: e.path}})
+func (e *deliverer) takeOver() error {
+	destination, err := e.open()
 	if err != nil {
 		return err
 	}
-	follower, err := e.spool.Follow("file")
+	follower, err := e.spool.Follow(e.name)
 	if errors.Is(err, spool.ErrLocked) {
 		return nil
 	}
@@ -69,13 +93,13 @@ func (e *eventLog) takeOver() error {
 		return err
 	}
 	e.delivery.Store(&delivery{follower, dispatch.New(dispatch.Config{
-		Name: "file", Source: follower, Destination: destination, DeadLetters: e.deadLetters, Log: e.log, Meter: dispatch.Meter(price.Embedded()),
+		Name: e.name, Source: follower, Destination: destination, DeadLetters: e.deadLetters, Log: e.log, Meter: dispatch.Meter(price.Embedded()),
 	})})
 	return nil
 }
 
 // run delivers until ctx ends, once it is this process's turn.
-func (e *eventLog) run(ctx context.Context) {
+func (e *deliverer) run(ctx context.Context) {
 	tick := time.NewTicker(takeOverEvery)
 	defer tick.Stop()
 	for e.delivery.Load() == nil {
@@ -84,14 +108,14 @@ func (e *eventLog) run(ctx context.Context) {
 			return
 		case <-tick.C:
 		}
-		e.report("the event log cannot be taken over; it will be tried again", e.takeOver())
+		e.report("the "+e.title+" cannot be taken over; it will be tried again", e.takeOver())
 	}
 	d := e.delivery.Load()
-	e.report("the event log has ended; the next start tries again", errors.Join(d.loop.Run(ctx), d.follower.Close()))
+	e.report("the "+e.title+" has ended; the next start tries again", errors.Join(d.loop.Run(ctx), d.follower.Close()))
 }
 
 // report logs trouble when it is new, and degrades health while it lasts.
-func (e *eventLog) report(what string, err error) {
+func (e *deliverer) report(what string, err error) {
 	if err == nil {
 		e.trouble.Store(nil)
 		return
@@ -102,8 +126,8 @@ func (e *eventLog) report(what string, err error) {
 	}
 }
 
-// drain waits until what was published is in the file, or until that is not to be expected. What is not stays in the spool.
-func (e *eventLog) drain() {
+// drain waits until what was published is delivered, or until that is not to be expected. What is not stays in the spool.
+func (e *deliverer) drain() {
 	d := e.delivery.Load()
 	if d == nil {
 		return
@@ -117,7 +141,7 @@ func (e *eventLog) drain() {
 }
 
 // stats are those of this process's deliveries.
-func (e *eventLog) stats() dispatch.Stats {
+func (e *deliverer) stats() dispatch.Stats {
 	var stats dispatch.Stats
 	if d := e.delivery.Load(); d != nil {
 		stats = d.loop.Stats()

@@ -12,6 +12,8 @@ import (
 	"github.com/stretchr/testify/require"
 
 	"github.com/sofatutor/llm-proxy/internal/bus/spool"
+	"github.com/sofatutor/llm-proxy/internal/llmproxy"
+	"github.com/sofatutor/llm-proxy/internal/store/sqlite"
 )
 
 // TestAnotherServerTakesTheEventLogOver: of two over one data folder one writes the event log, for both; the other follows it.
@@ -52,7 +54,7 @@ func TestAnEventLogThatHasEndedDegradesHealth(t *testing.T) {
 func TestTroubleIsLoggedOnceWhileItLasts(t *testing.T) {
 	out := &lockedBuffer{}
 	log, _ := newLogger(&settings{}, out)
-	e := &eventLog{log: log}
+	e := &deliverer{log: log}
 	for range 3 {
 		e.report("trouble", io.ErrUnexpectedEOF)
 	}
@@ -62,4 +64,44 @@ func TestTroubleIsLoggedOnceWhileItLasts(t *testing.T) {
 	require.False(t, e.stats().Failing)
 	e.report("trouble", io.ErrUnexpectedEOF)
 	require.Equal(t, 2, strings.Count(out.String(), "trouble"))
+}
+
+// ledgerUsage is what the ledger of a server that has ended adds up to.
+func ledgerUsage(t *testing.T, s *testServer) llmproxy.Tally {
+	t.Helper()
+	store, err := sqlite.Open(t.Context(), s.settings.store(nil))
+	require.NoError(t, err)
+	defer func() { require.NoError(t, store.Close()) }()
+	now := time.Now()
+	rows, err := store.Usage(t.Context(), llmproxy.UsageFilter{From: now.Add(-2 * time.Hour), To: now.Add(2 * time.Hour)})
+	require.NoError(t, err)
+	if len(rows) == 0 {
+		return llmproxy.Tally{}
+	}
+	require.Len(t, rows, 1)
+	return rows[0].Tally
+}
+
+func TestAServerKeepsTheLedger(t *testing.T) {
+	s := start(t, nil)
+	for range 3 {
+		require.Equal(t, http.StatusOK, s.send(http.MethodPost, "/v1/chat/completions", chat).StatusCode)
+	}
+	require.Eventually(t, func() bool {
+		return strings.Contains(insideText(t, s), `llmproxy_destination_delivered_total{destination="ledger"} 3`)
+	}, patience, 10*time.Millisecond)
+	require.NoError(t, s.end())
+	sum := ledgerUsage(t, s)
+	require.Equal(t, []int64{3, 3, 0}, []int64{sum.Requests, sum.Metered, sum.Errors})
+	require.Equal(t, int64(3), sum.Input.Events)
+}
+
+func testLedgerElsewhere(t *testing.T) {
+	s := start(t, map[string]string{"LLM_PROXY_LEDGER": "false"})
+	require.Equal(t, http.StatusOK, s.send(http.MethodPost, "/v1/chat/completions", chat).StatusCode)
+	require.NoError(t, s.end())
+	require.Zero(t, ledgerUsage(t, s).Requests)
+	_, _, err := runLine(t.Context(), "dispatcher", "--service", "ledger", "--once", "--data-dir", s.settings.DataDir)
+	require.NoError(t, err)
+	require.Equal(t, int64(1), ledgerUsage(t, s).Requests)
 }

@@ -14,6 +14,7 @@ import (
 
 	"github.com/sofatutor/llm-proxy/internal/bus/spool"
 	"github.com/sofatutor/llm-proxy/internal/dispatch"
+	"github.com/sofatutor/llm-proxy/internal/store/sqlite"
 )
 
 func newDispatcherCommand() *cobra.Command {
@@ -50,7 +51,7 @@ type dispatcher struct {
 	letters  string // path of its dead letters
 	spool    string // folder
 	log      *zap.Logger
-	closeLog func() error
+	close    func() error
 }
 
 // newDispatcher reads what a command was told.
@@ -63,12 +64,21 @@ func newDispatcher(cmd *cobra.Command) (*dispatcher, error) {
 	if err != nil {
 		return nil, &exitError{exitUsage, err}
 	}
-	destination, err := dispatch.Open(s.Service, s.destination())
-	if err != nil {
-		return nil, &exitError{exitUsage, err}
+	log, closeAll := newLogger(&s.base, cmd.ErrOrStderr())
+	to := s.destination()
+	if s.Service == ledgerName {
+		database, err := sqlite.Open(cmd.Context(), s.base.store(log))
+		if err != nil {
+			return nil, errors.Join(err, closeAll())
+		}
+		closeLog := closeAll
+		to.Ledger.Store, closeAll = database, func() error { return errors.Join(database.Close(), closeLog()) }
 	}
-	d := &dispatcher{settings: &s, letters: dispatch.DeadLettersPath(s.base.DataDir, s.Name), spool: filepath.Join(s.base.DataDir, "spool")}
-	d.log, d.closeLog = newLogger(&s.base, cmd.ErrOrStderr())
+	destination, err := dispatch.Open(s.Service, to)
+	if err != nil {
+		return nil, errors.Join(&exitError{exitUsage, err}, closeAll())
+	}
+	d := &dispatcher{log: log, close: closeAll, settings: &s, letters: dispatch.DeadLettersPath(s.base.DataDir, s.Name), spool: filepath.Join(s.base.DataDir, "spool")}
 	d.config = dispatch.Config{
 		Name: s.Name, Destination: destination, DeadLetters: d.letters, Meter: dispatch.Meter(prices),
 		MaxAttempts: s.MaxAttempts, BatchSize: s.BatchSize, Linger: s.Linger, Log: d.log,
@@ -88,7 +98,7 @@ func runDispatcher(cmd *cobra.Command, _ []string) (err error) {
 	if err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, d.closeLog()) }()
+	defer func() { err = errors.Join(err, d.close()) }()
 	follower, err := spool.Follow(d.spool, d.settings.Name, d.log)
 	if errors.Is(err, spool.ErrLocked) {
 		return &exitError{exitRefused, fmt.Errorf("another process delivers as %q; give this one a --name of its own to deliver beside it", d.settings.Name)}
@@ -156,7 +166,7 @@ refused again are dead letters again.`,
 			if err != nil {
 				return err
 			}
-			defer func() { err = errors.Join(err, d.closeLog()) }()
+			defer func() { err = errors.Join(err, d.close()) }()
 			if d.settings.Service == "file" { // two processes cannot write one log
 				follower, err := spool.Follow(d.spool, d.settings.Name, d.log)
 				if err != nil {

@@ -57,7 +57,7 @@ type dispatcherSettings struct {
 }
 
 // dispatcherBase are the flags that a dispatcher shares with the server.
-var dispatcherBase = []string{"data-dir", "log-level", "log-file"}
+var dispatcherBase = []string{"data-dir", "db", "log-level", "log-file"}
 
 func addDispatcherSettings(cmd *cobra.Command) {
 	addSettings(cmd, dispatcherBase...)

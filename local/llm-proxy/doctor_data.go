@@ -243,6 +243,9 @@ func (d *doctor) checkBacklog(dir, name string) {
 	if name == eventLogName {
 		start = "start the server with " + settingName("LLM_PROXY_EVENT_LOG") + ": it delivers them"
 	}
+	if name == ledgerName {
+		start = "start the server: it keeps the ledger"
+	}
 	switch {
 	case err != nil:
 		d.fail(check, "look at the files in "+dir, "%v", err)

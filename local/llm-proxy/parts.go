@@ -29,7 +29,8 @@ type parts struct {
 	operators operators       // who may do it
 	api       *manage.Handler // how it is asked
 	spool     *spool.Spool
-	eventLog  *eventLog // nil without one
+	eventLog  *deliverer // nil without one
+	ledger    *deliverer // nil if another process keeps it
 	metrics   *metrics
 	health    *healthChecks
 	demoToken string // empty without --demo
@@ -80,7 +81,13 @@ func openParts(ctx context.Context, s *settings, withDemo bool, log *zap.Logger,
 		if p.eventLog, err = openEventLog(ctx, s, p.spool, log, closers); err != nil {
 			return nil, err
 		}
-		p.metrics.watchDestination("file", p.eventLog.stats)
+		p.metrics.watchDestination(eventLogName, p.eventLog.stats)
+	}
+	if s.Ledger {
+		if p.ledger, err = openLedger(ctx, s, p.store, p.spool, log, closers); err != nil {
+			return nil, err
+		}
+		p.metrics.watchDestination(ledgerName, p.ledger.stats)
 	}
 	if p.proxy, err = proxy.New(proxy.Config{
 		Providers:             p.providers,
@@ -173,10 +180,20 @@ func (p *parts) eventTrouble() (reasons []string) {
 	if why := p.spool.Stats().Degraded; why != "" {
 		reasons = append(reasons, "spool: "+why)
 	}
-	if p.eventLog != nil {
-		if stats := p.eventLog.stats(); stats.Failing {
-			reasons = append(reasons, "event log: "+stats.LastError)
+	for _, d := range p.deliverers() {
+		if stats := d.stats(); stats.Failing {
+			reasons = append(reasons, d.title+": "+stats.LastError)
 		}
 	}
 	return reasons
+}
+
+// deliverers are what delivers events in this process.
+func (p *parts) deliverers() (all []*deliverer) {
+	for _, d := range []*deliverer{p.eventLog, p.ledger} {
+		if d != nil {
+			all = append(all, d)
+		}
+	}
+	return all
 }

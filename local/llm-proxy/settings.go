@@ -21,6 +21,7 @@ type settings struct {
 	DB          string         `env:"LLM_PROXY_DB" flag:"db" help:"file of the SQLite database (default: llm-proxy.db in the data folder)"`
 	Providers   string         `env:"LLM_PROXY_PROVIDERS" flag:"providers" help:"file with upstreams and their endpoints, a providers.yaml (default: OpenAI, built in)"`
 	EventLog    string         `env:"LLM_PROXY_EVENT_LOG" flag:"file-event-log" help:"file that each request's event is written to as a line of JSON (default: none; events.jsonl in the data folder with --demo)"`
+	Ledger      bool           `env:"LLM_PROXY_LEDGER" envDefault:"true" flag:"ledger" help:"keep the ledger that usage and requests are answered from: true, or false to leave it to llm-proxy dispatcher --service ledger"`
 	TLSCert     string         `env:"LLM_PROXY_TLS_CERT" flag:"tls-cert" help:"certificate chain in PEM, to serve HTTPS; needs --tls-key"`
 	TLSKey      string         `env:"LLM_PROXY_TLS_KEY" flag:"tls-key" help:"private key of the certificate in PEM"`
 	PublicURL   string         `env:"LLM_PROXY_PUBLIC_URL" flag:"public-url" help:"origin under which clients reach the server, for what is printed (default: the address it listens on)"`

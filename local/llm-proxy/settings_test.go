@@ -73,6 +73,7 @@ var settingEffects = map[string]func(t *testing.T){
 		// A plain server has none unless told.
 		require.Nil(t, openedParts(t, startPlain(t, nil)).eventLog)
 	},
+	"LLM_PROXY_LEDGER":   testLedgerElsewhere,
 	"LLM_PROXY_TLS_CERT": testTLS,
 	"LLM_PROXY_TLS_KEY":  testTLS,
 	"LLM_PROXY_PUBLIC_URL": func(t *testing.T) {
