@@ -27,6 +27,8 @@ type HandlerConfig struct {
 	Authenticators []Authenticator // asked in this order; at least one
 	Providers      *provider.Set   // what GET /manage/info tells; required
 
+	Ledger Ledger // what usage and requests are answered from; nil if there is none
+
 	Version string // of the program
 	Store   string // kind of store: sqlite, dynamodb
 	Bus     string // kind of bus: spool, eventbridge
@@ -72,6 +74,7 @@ func NewHandler(cfg HandlerConfig) (*Handler, error) {
 	h.addProjects()
 	h.addTokens()
 	h.addAudit()
+	h.addUsage()
 	h.addInfo()
 	document, err := json.Marshal(h.api.OpenAPI())
 	if err != nil {
@@ -90,7 +93,7 @@ func (h *Handler) Close() {
 // apiConfig has no documentation page (the framework's loads scripts from elsewhere) and adds nothing to answers.
 func apiConfig() huma.Config {
 	cfg := huma.DefaultConfig("llm-proxy management", "1")
-	cfg.Info.Description = "Projects, tokens and audit of an llm-proxy. Every path needs the management token; errors are RFC 9457 problems."
+	cfg.Info.Description = "Projects, tokens, audit and usage of an llm-proxy. Every path needs the management token; errors are RFC 9457 problems."
 	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"managementToken": {Type: "http", Scheme: "bearer"}}
 	cfg.Security = []map[string][]string{{"managementToken": {}}}

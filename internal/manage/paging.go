@@ -34,16 +34,21 @@ func newCursor(filter string, after llmproxy.UUID) string {
 	return base64.RawURLEncoding.EncodeToString(append(raw, sum[:8]...))
 }
 
-// page is the page that the parameters ask for.
-func (c *call) page(p PageParams) (llmproxy.Page, error) {
-	var problems FieldErrors
+// once names the parameters that are given more than once, or empty: a script's variable that is not set must not widen a listing.
+func (c *call) once() (problems FieldErrors) {
 	for name, values := range c.url.Query() {
 		if len(values) > 1 {
 			problems.add(name, "is given more than once")
-		} else if values[0] == "" { // a script's variable that is not set must not widen the listing
+		} else if values[0] == "" {
 			problems.add(name, "must not be empty: leave it out")
 		}
 	}
+	return problems
+}
+
+// page is the page that the parameters ask for.
+func (c *call) page(p PageParams) (llmproxy.Page, error) {
+	problems := c.once()
 	page := llmproxy.Page{Limit: p.Limit}
 	if len(problems) > 0 {
 		return page, problems

@@ -55,4 +55,16 @@ func projectParam(text string) (llmproxy.ProjectID, error) {
 	return id, nil
 }
 
+// id reads an optional parameter that names a thing.
+func (e *FieldErrors) id(field, text string) llmproxy.UUID {
+	if text == "" {
+		return llmproxy.UUID{}
+	}
+	id, err := llmproxy.ParseUUID(text)
+	if err != nil {
+		e.add(field, "is no id")
+	}
+	return id
+}
+
 func isNotFound(err error) bool { return errors.Is(err, llmproxy.ErrNotFound) }

@@ -43,3 +43,13 @@ type Store interface {
 	// Audit lists entries, newest first. More says that there are further ones after the last.
 	Audit(ctx context.Context, f llmproxy.AuditFilter, page llmproxy.Page) (entries []llmproxy.AuditEntry, more bool, err error)
 }
+
+// Ledger is what management asks of the ledger of requests. Errors are as those of [Store].
+type Ledger interface {
+	// Request returns a request's event without bodies, while it is kept.
+	Request(ctx context.Context, id llmproxy.EventID) (llmproxy.Event, error)
+	// Requests lists requests as events without bodies, newest first. More says that there are further ones after the last.
+	Requests(ctx context.Context, f llmproxy.RequestFilter, page llmproxy.Page) (events []llmproxy.Event, more bool, err error)
+	// Usage adds up, in the order of start, project, token and model. A group without requests has no row.
+	Usage(ctx context.Context, f llmproxy.UsageFilter) ([]llmproxy.UsageRow, error)
+}

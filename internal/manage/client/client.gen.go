@@ -189,6 +189,96 @@ func (e ProjectChangeByIDEndpoints) Valid() bool {
 	}
 }
 
+// Defines values for RequestOutcome.
+const (
+	RequestOutcomeClientGone    RequestOutcome = "client_gone"
+	RequestOutcomeComplete      RequestOutcome = "complete"
+	RequestOutcomeCut           RequestOutcome = "cut"
+	RequestOutcomeDeadline      RequestOutcome = "deadline"
+	RequestOutcomeLost          RequestOutcome = "lost"
+	RequestOutcomeRefused       RequestOutcome = "refused"
+	RequestOutcomeUpstreamError RequestOutcome = "upstream_error"
+)
+
+// Valid indicates whether the value is a known member of the RequestOutcome enum.
+func (e RequestOutcome) Valid() bool {
+	switch e {
+	case RequestOutcomeClientGone:
+		return true
+	case RequestOutcomeComplete:
+		return true
+	case RequestOutcomeCut:
+		return true
+	case RequestOutcomeDeadline:
+		return true
+	case RequestOutcomeLost:
+		return true
+	case RequestOutcomeRefused:
+		return true
+	case RequestOutcomeUpstreamError:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for RequestUsageSource.
+const (
+	Estimate RequestUsageSource = "estimate"
+	Upstream RequestUsageSource = "upstream"
+)
+
+// Valid indicates whether the value is a known member of the RequestUsageSource enum.
+func (e RequestUsageSource) Valid() bool {
+	switch e {
+	case Estimate:
+		return true
+	case Upstream:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for UsageBucket.
+const (
+	UsageBucketDay  UsageBucket = "day"
+	UsageBucketHour UsageBucket = "hour"
+)
+
+// Valid indicates whether the value is a known member of the UsageBucket enum.
+func (e UsageBucket) Valid() bool {
+	switch e {
+	case UsageBucketDay:
+		return true
+	case UsageBucketHour:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for UsageGroupBy.
+const (
+	UsageGroupByModel     UsageGroupBy = "model"
+	UsageGroupByProjectID UsageGroupBy = "project_id"
+	UsageGroupByTokenID   UsageGroupBy = "token_id"
+)
+
+// Valid indicates whether the value is a known member of the UsageGroupBy enum.
+func (e UsageGroupBy) Valid() bool {
+	switch e {
+	case UsageGroupByModel:
+		return true
+	case UsageGroupByProjectID:
+		return true
+	case UsageGroupByTokenID:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for ListAuditParamsOutcome.
 const (
 	ListAuditParamsOutcomeDone    ListAuditParamsOutcome = "done"
@@ -222,6 +312,78 @@ func (e ListAuditParamsFormat) Valid() bool {
 	case JSON:
 		return true
 	case Jsonl:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListRequestsParamsOutcome.
+const (
+	ListRequestsParamsOutcomeClientGone    ListRequestsParamsOutcome = "client_gone"
+	ListRequestsParamsOutcomeComplete      ListRequestsParamsOutcome = "complete"
+	ListRequestsParamsOutcomeCut           ListRequestsParamsOutcome = "cut"
+	ListRequestsParamsOutcomeDeadline      ListRequestsParamsOutcome = "deadline"
+	ListRequestsParamsOutcomeLost          ListRequestsParamsOutcome = "lost"
+	ListRequestsParamsOutcomeRefused       ListRequestsParamsOutcome = "refused"
+	ListRequestsParamsOutcomeUpstreamError ListRequestsParamsOutcome = "upstream_error"
+)
+
+// Valid indicates whether the value is a known member of the ListRequestsParamsOutcome enum.
+func (e ListRequestsParamsOutcome) Valid() bool {
+	switch e {
+	case ListRequestsParamsOutcomeClientGone:
+		return true
+	case ListRequestsParamsOutcomeComplete:
+		return true
+	case ListRequestsParamsOutcomeCut:
+		return true
+	case ListRequestsParamsOutcomeDeadline:
+		return true
+	case ListRequestsParamsOutcomeLost:
+		return true
+	case ListRequestsParamsOutcomeRefused:
+		return true
+	case ListRequestsParamsOutcomeUpstreamError:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for GetUsageParamsBucket.
+const (
+	GetUsageParamsBucketDay  GetUsageParamsBucket = "day"
+	GetUsageParamsBucketHour GetUsageParamsBucket = "hour"
+)
+
+// Valid indicates whether the value is a known member of the GetUsageParamsBucket enum.
+func (e GetUsageParamsBucket) Valid() bool {
+	switch e {
+	case GetUsageParamsBucketDay:
+		return true
+	case GetUsageParamsBucketHour:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for GetUsageParamsGroupBy.
+const (
+	GetUsageParamsGroupByModel     GetUsageParamsGroupBy = "model"
+	GetUsageParamsGroupByProjectID GetUsageParamsGroupBy = "project_id"
+	GetUsageParamsGroupByTokenID   GetUsageParamsGroupBy = "token_id"
+)
+
+// Valid indicates whether the value is a known member of the GetUsageParamsGroupBy enum.
+func (e GetUsageParamsGroupBy) Valid() bool {
+	switch e {
+	case GetUsageParamsGroupByModel:
+		return true
+	case GetUsageParamsGroupByProjectID:
+		return true
+	case GetUsageParamsGroupByTokenID:
 		return true
 	default:
 		return false
@@ -284,6 +446,19 @@ type Info struct {
 	// Store sqlite or dynamodb
 	Store   string `json:"store"`
 	Version string `json:"version"`
+}
+
+// Message defines model for Message.
+type Message struct {
+	Bytes           int64   `json:"bytes"`
+	ContentEncoding *string `json:"content_encoding,omitempty"`
+	ContentType     *string `json:"content_type,omitempty"`
+
+	// Events Of an event stream
+	Events *int64 `json:"events,omitempty"`
+
+	// Headers Of the answer, those on a short list
+	Headers *map[string]string `json:"headers,omitempty"`
 }
 
 // MintedToken defines model for MintedToken.
@@ -492,6 +667,49 @@ type Provider struct {
 	Name      string     `json:"name"`
 }
 
+// Request defines model for Request.
+type Request struct {
+	// Code Of our own error, if we answered
+	Code *string `json:"code,omitempty"`
+
+	// Created The answer's own time in Unix seconds
+	Created *int64             `json:"created,omitempty"`
+	ID      openapi_types.UUID `json:"id"`
+	Method  string             `json:"method"`
+	Model   *string            `json:"model,omitempty"`
+	Outcome RequestOutcome     `json:"outcome"`
+
+	// Path Without query
+	Path      string              `json:"path"`
+	ProjectID *openapi_types.UUID `json:"project_id,omitempty"`
+	Provider  *string             `json:"provider,omitempty"`
+	Request   Message             `json:"request"`
+	Response  Message             `json:"response"`
+
+	// Status As the caller got it
+	Status  *int64              `json:"status,omitempty"`
+	Stream  bool                `json:"stream"`
+	Time    time.Time           `json:"time"`
+	Timing  Timing              `json:"timing"`
+	TokenID *openapi_types.UUID `json:"token_id,omitempty"`
+	Usage   *RequestUsage       `json:"usage,omitempty"`
+}
+
+// RequestOutcome defines model for Request.Outcome.
+type RequestOutcome string
+
+// RequestUsage defines model for RequestUsage.
+type RequestUsage struct {
+	CostUsd *float64 `json:"cost_usd,omitempty"`
+
+	// Partial An estimate from a part of a body
+	Partial *bool              `json:"partial,omitempty"`
+	Source  RequestUsageSource `json:"source"`
+}
+
+// RequestUsageSource defines model for RequestUsage.Source.
+type RequestUsageSource string
+
 // Revoke defines model for Revoke.
 type Revoke struct {
 	// Token Secret or id
@@ -511,6 +729,47 @@ type Revoked struct {
 type Rotate struct {
 	// GraceMinutes How long the secret before stays good; absent or null: not at all
 	GraceMinutes *int64 `json:"grace_minutes,omitempty"`
+}
+
+// Tally defines model for Tally.
+type Tally struct {
+	// CostUsd Exact to 12 digits after the point
+	CostUsd *float64 `json:"cost_usd,omitempty"`
+
+	// Errors Not complete, or a status of 500 or more
+	Errors int64 `json:"errors"`
+
+	// Estimated Those of the metered whose usage was counted here
+	Estimated   int64  `json:"estimated"`
+	FirstByteMs *Times `json:"first_byte_ms,omitempty"`
+	LatencyMs   *Times `json:"latency_ms,omitempty"`
+
+	// Metered Requests whose usage is known; usage is the sum over these
+	Metered int64 `json:"metered"`
+
+	// Priced Requests whose cost is known; cost_usd is the sum over these
+	Priced   int64 `json:"priced"`
+	Requests int64 `json:"requests"`
+	Usage    Units `json:"usage"`
+}
+
+// Times defines model for Times.
+type Times struct {
+	// P50 Off by at most 1/32 of itself, as the others
+	P50 int64 `json:"p50"`
+	P95 int64 `json:"p95"`
+	P99 int64 `json:"p99"`
+
+	// Requests Those whose time is known
+	Requests int64 `json:"requests"`
+}
+
+// Timing defines model for Timing.
+type Timing struct {
+	AuthMs      *int64 `json:"auth_ms,omitempty"`
+	FirstByteMs *int64 `json:"first_byte_ms,omitempty"`
+	TotalMs     *int64 `json:"total_ms,omitempty"`
+	UpstreamMs  *int64 `json:"upstream_ms,omitempty"`
 }
 
 // Token defines model for Token.
@@ -552,6 +811,58 @@ type TokenChange struct {
 	MaxRequests     *int64     `json:"max_requests,omitempty"`
 	Name            *string    `json:"name,omitempty"`
 	RequestsPerHour *int64     `json:"requests_per_hour,omitempty"`
+}
+
+// Units defines model for Units.
+type Units struct {
+	// CacheWrite Part of input
+	CacheWrite *int64 `json:"cache_write,omitempty"`
+
+	// Cached Part of input
+	Cached *int64 `json:"cached,omitempty"`
+
+	// Input Prompt units, cached and cache-written ones included
+	Input *int64 `json:"input,omitempty"`
+
+	// Output Completion units, reasoning included
+	Output *int64 `json:"output,omitempty"`
+
+	// Reasoning Part of output
+	Reasoning *int64 `json:"reasoning,omitempty"`
+	Total     *int64 `json:"total,omitempty"`
+}
+
+// Usage defines model for Usage.
+type Usage struct {
+	Bucket *UsageBucket `json:"bucket,omitempty"`
+
+	// From Beginning of the first hour
+	From    time.Time      `json:"from"`
+	GroupBy []UsageGroupBy `json:"group_by"`
+
+	// Rows By start, then project, token and model. What nobody asked in has no row
+	Rows []UsageRow `json:"rows"`
+
+	// To End of the last hour
+	To    time.Time `json:"to"`
+	Total Tally     `json:"total"`
+}
+
+// UsageBucket defines model for Usage.Bucket.
+type UsageBucket string
+
+// UsageGroupBy defines model for Usage.GroupBy.
+type UsageGroupBy string
+
+// UsageRow defines model for UsageRow.
+type UsageRow struct {
+	// Model Absent where it is not grouped by, or not known
+	Model     *string             `json:"model,omitempty"`
+	ProjectID *openapi_types.UUID `json:"project_id,omitempty"`
+
+	// Start Of the hour or day
+	Start   *time.Time          `json:"start,omitempty"`
+	TokenID *openapi_types.UUID `json:"token_id,omitempty"`
 }
 
 // ListAuditParams defines parameters for ListAudit.
@@ -615,6 +926,32 @@ type UpdateProjectParams struct {
 	IfMatch *string `json:"If-Match,omitempty"`
 }
 
+// ListRequestsParams defines parameters for ListRequests.
+type ListRequestsParams struct {
+	ProjectID *openapi_types.UUID `form:"project_id,omitempty" json:"project_id,omitempty"`
+
+	// TokenID The token's id, never its secret
+	TokenID *openapi_types.UUID `form:"token_id,omitempty" json:"token_id,omitempty"`
+	Model   *string             `form:"model,omitempty" json:"model,omitempty"`
+
+	// Status 429, or 5xx for a class
+	Status  *string                    `form:"status,omitempty" json:"status,omitempty"`
+	Outcome *ListRequestsParamsOutcome `form:"outcome,omitempty" json:"outcome,omitempty"`
+
+	// From From this moment on
+	From *time.Time `form:"from,omitempty" json:"from,omitempty"`
+
+	// To Before this moment
+	To    *time.Time `form:"to,omitempty" json:"to,omitempty"`
+	Limit *int64     `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Cursor From the Link of the page before; it goes with the same filters only
+	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
+}
+
+// ListRequestsParamsOutcome defines parameters for ListRequests.
+type ListRequestsParamsOutcome string
+
 // ListTokensParams defines parameters for ListTokens.
 type ListTokensParams struct {
 	ProjectID *openapi_types.UUID `form:"project_id,omitempty" json:"project_id,omitempty"`
@@ -635,6 +972,33 @@ type UpdateTokenParams struct {
 	// IfMatch ETag of the token that the change is meant for; 412 if it has changed since
 	IfMatch *string `json:"If-Match,omitempty"`
 }
+
+// GetUsageParams defines parameters for GetUsage.
+type GetUsageParams struct {
+	ProjectID *openapi_types.UUID `form:"project_id,omitempty" json:"project_id,omitempty"`
+
+	// TokenID The token's id, never its secret
+	TokenID *openapi_types.UUID `form:"token_id,omitempty" json:"token_id,omitempty"`
+	Model   *string             `form:"model,omitempty" json:"model,omitempty"`
+
+	// From From the hour of this moment on; absent is 30 days before to, or a day where the bucket is an hour
+	From *time.Time `form:"from,omitempty" json:"from,omitempty"`
+
+	// To Until the end of the hour before this moment, or of the hour that it is in the middle of; absent is until now
+	To *time.Time `form:"to,omitempty" json:"to,omitempty"`
+
+	// Bucket Rows for each hour or day, in UTC; absent adds up the whole time
+	Bucket *GetUsageParamsBucket `form:"bucket,omitempty" json:"bucket,omitempty"`
+
+	// GroupBy Rows for each of these, joined by commas
+	GroupBy *[]GetUsageParamsGroupBy `form:"group_by,omitempty" json:"group_by,omitempty"`
+}
+
+// GetUsageParamsBucket defines parameters for GetUsage.
+type GetUsageParamsBucket string
+
+// GetUsageParamsGroupBy defines parameters for GetUsage.
+type GetUsageParamsGroupBy string
 
 // DeleteProjectByIDJSONRequestBody defines body for DeleteProjectByID for application/json ContentType.
 type DeleteProjectByIDJSONRequestBody = ProjectID
@@ -820,6 +1184,16 @@ type ClientInterface interface {
 	// Corresponds with POST /manage/projects/{id}/tokens/revoke (the `RevokeProjectTokens` operationId).
 	RevokeProjectTokens(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
 
+	// ListRequests Requests of the last 30 days, newest first; never their bodies
+	//
+	// Corresponds with GET /manage/requests (the `ListRequests` operationId).
+	ListRequests(ctx context.Context, params *ListRequestsParams, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetRequest One request; never its bodies
+	//
+	// Corresponds with GET /manage/requests/{id} (the `GetRequest` operationId).
+	GetRequest(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error)
+
 	// RevokeTokensWithBody Revoke one token or up to 90, all or none
 	//
 	// Takes any type of body and a specified content type.
@@ -890,6 +1264,11 @@ type ClientInterface interface {
 	//
 	// Corresponds with POST /manage/tokens/{id}/rotate (the `RotateToken` operationId).
 	RotateToken(ctx context.Context, id string, body RotateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
+
+	// GetUsage What requests add up to: counts, usage, cost, times
+	//
+	// Corresponds with GET /manage/usage (the `GetUsage` operationId).
+	GetUsage(ctx context.Context, params *GetUsageParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 }
 
 // ListAudit Who did what and what was refused, newest first
@@ -1118,6 +1497,36 @@ func (c *Client) RevokeProjectTokens(ctx context.Context, id string, reqEditors 
 	return c.Client.Do(req)
 }
 
+// ListRequests Requests of the last 30 days, newest first; never their bodies
+//
+// Corresponds with GET /manage/requests (the `ListRequests` operationId).
+func (c *Client) ListRequests(ctx context.Context, params *ListRequestsParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewListRequestsRequest(c.Server, params)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetRequest One request; never its bodies
+//
+// Corresponds with GET /manage/requests/{id} (the `GetRequest` operationId).
+func (c *Client) GetRequest(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetRequestRequest(c.Server, id)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
 // RevokeTokensWithBody Revoke one token or up to 90, all or none
 //
 // Takes any type of body and a specified content type.
@@ -1289,6 +1698,21 @@ func (c *Client) RotateTokenWithBody(ctx context.Context, id string, contentType
 // Corresponds with POST /manage/tokens/{id}/rotate (the `RotateToken` operationId).
 func (c *Client) RotateToken(ctx context.Context, id string, body RotateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error) {
 	req, err := NewRotateTokenRequest(c.Server, id, body)
+	if err != nil {
+		return nil, err
+	}
+	req = req.WithContext(ctx)
+	if err := c.applyEditors(ctx, req, reqEditors); err != nil {
+		return nil, err
+	}
+	return c.Client.Do(req)
+}
+
+// GetUsage What requests add up to: counts, usage, cost, times
+//
+// Corresponds with GET /manage/usage (the `GetUsage` operationId).
+func (c *Client) GetUsage(ctx context.Context, params *GetUsageParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
+	req, err := NewGetUsageRequest(c.Server, params)
 	if err != nil {
 		return nil, err
 	}
@@ -1904,6 +2328,190 @@ func NewRevokeProjectTokensRequest(server string, id string) (*http.Request, err
 	return req, nil
 }
 
+// NewListRequestsRequest constructs an http.Request for the ListRequests method
+func NewListRequestsRequest(server string, params *ListRequestsParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/manage/requests")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ProjectID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "project_id", *params.ProjectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.TokenID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "token_id", *params.TokenID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Model != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "model", *params.Model, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Outcome != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "outcome", *params.Outcome, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.To != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "to", *params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Limit != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Cursor != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "cursor", *params.Cursor, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
+// NewGetRequestRequest constructs an http.Request for the GetRequest method
+func NewGetRequestRequest(server string, id string) (*http.Request, error) {
+	var err error
+
+	var pathParam0 string
+
+	pathParam0, err = runtime.StyleParamWithOptions("simple", false, "id", id, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationPath, Type: "string", Format: ""})
+	if err != nil {
+		return nil, err
+	}
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/manage/requests/%s", pathParam0)
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 // NewRevokeTokensRequest calls the generic RevokeTokens builder with application/json body
 func NewRevokeTokensRequest(server string, body RevokeTokensJSONRequestBody) (*http.Request, error) {
 	var bodyReader io.Reader
@@ -2263,6 +2871,132 @@ func NewRotateTokenRequestWithBody(server string, id string, contentType string,
 	return req, nil
 }
 
+// NewGetUsageRequest constructs an http.Request for the GetUsage method
+func NewGetUsageRequest(server string, params *GetUsageParams) (*http.Request, error) {
+	var err error
+
+	serverURL, err := url.Parse(server)
+	if err != nil {
+		return nil, err
+	}
+
+	operationPath := fmt.Sprintf("/manage/usage")
+	if operationPath[0] == '/' {
+		operationPath = "." + operationPath
+	}
+
+	queryURL, err := serverURL.Parse(operationPath)
+	if err != nil {
+		return nil, err
+	}
+
+	if params != nil {
+		// queryValues collects non-styled parameters (passthrough, JSON)
+		// that are safe to round-trip through url.Values.Encode().
+		queryValues := queryURL.Query()
+		// rawQueryFragments collects pre-encoded query fragments from
+		// styled parameters, preserving literal commas as delimiters
+		// per the OpenAPI spec (e.g. "color=blue,black,brown").
+		var rawQueryFragments []string
+
+		if params.ProjectID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "project_id", *params.ProjectID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.TokenID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "token_id", *params.TokenID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Model != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "model", *params.Model, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.From != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "from", *params.From, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.To != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "to", *params.To, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "date-time"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Bucket != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "bucket", *params.Bucket, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.GroupBy != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "group_by", *params.GroupBy, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if encoded := queryValues.Encode(); encoded != "" {
+			rawQueryFragments = append(rawQueryFragments, encoded)
+		}
+		queryURL.RawQuery = strings.Join(rawQueryFragments, "&")
+	}
+
+	req, err := http.NewRequest(http.MethodGet, queryURL.String(), nil)
+	if err != nil {
+		return nil, err
+	}
+
+	return req, nil
+}
+
 func (c *Client) applyEditors(ctx context.Context, req *http.Request, additionalEditors []RequestEditorFn) error {
 	for _, r := range c.RequestEditors {
 		if err := r(ctx, req); err != nil {
@@ -2405,6 +3139,20 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with POST /manage/projects/{id}/tokens/revoke (the `RevokeProjectTokens` operationId).
 	RevokeProjectTokensWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*RevokeProjectTokensResponse, error)
 
+	// ListRequestsWithResponse Requests of the last 30 days, newest first; never their bodies
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /manage/requests (the `ListRequests` operationId).
+	ListRequestsWithResponse(ctx context.Context, params *ListRequestsParams, reqEditors ...RequestEditorFn) (*ListRequestsResponse, error)
+
+	// GetRequestWithResponse One request; never its bodies
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /manage/requests/{id} (the `GetRequest` operationId).
+	GetRequestWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*GetRequestResponse, error)
+
 	// RevokeTokensWithBodyWithResponse Revoke one token or up to 90, all or none
 	//
 	// Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -2481,6 +3229,13 @@ type ClientWithResponsesInterface interface {
 	//
 	// Corresponds with POST /manage/tokens/{id}/rotate (the `RotateToken` operationId).
 	RotateTokenWithResponse(ctx context.Context, id string, body RotateTokenJSONRequestBody, reqEditors ...RequestEditorFn) (*RotateTokenResponse, error)
+
+	// GetUsageWithResponse What requests add up to: counts, usage, cost, times
+	//
+	// Returns a wrapper object for the known response body format(s).
+	//
+	// Corresponds with GET /manage/usage (the `GetUsage` operationId).
+	GetUsageWithResponse(ctx context.Context, params *GetUsageParams, reqEditors ...RequestEditorFn) (*GetUsageResponse, error)
 }
 
 // ListAuditResponse200Headers the declared response headers of an HTTP 200 response for ListAudit
@@ -3426,6 +4181,179 @@ func (r RevokeProjectTokensResponse) ContentType() string {
 	return ""
 }
 
+// ListRequestsResponse200Headers the declared response headers of an HTTP 200 response for ListRequests
+type ListRequestsResponse200Headers struct {
+	Link *string
+}
+
+type ListRequestsResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *[]Request
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Problem
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Problem
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *Problem
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *Problem
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Problem
+	// Headers200 the parsed response headers for an HTTP 200 response
+	Headers200 *ListRequestsResponse200Headers
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r ListRequestsResponse) GetJSON200() *[]Request {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r ListRequestsResponse) GetApplicationProblemJSON400() *Problem {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r ListRequestsResponse) GetApplicationProblemJSON401() *Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r ListRequestsResponse) GetApplicationProblemJSON403() *Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r ListRequestsResponse) GetApplicationProblemJSON404() *Problem {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r ListRequestsResponse) GetApplicationProblemJSON500() *Problem {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r ListRequestsResponse) GetApplicationProblemJSON503() *Problem {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r ListRequestsResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r ListRequestsResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r ListRequestsResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r ListRequestsResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
+type GetRequestResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Request
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Problem
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Problem
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *Problem
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *Problem
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetRequestResponse) GetJSON200() *Request {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetRequestResponse) GetApplicationProblemJSON400() *Problem {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetRequestResponse) GetApplicationProblemJSON401() *Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetRequestResponse) GetApplicationProblemJSON403() *Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetRequestResponse) GetApplicationProblemJSON404() *Problem {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetRequestResponse) GetApplicationProblemJSON500() *Problem {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetRequestResponse) GetApplicationProblemJSON503() *Problem {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetRequestResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetRequestResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetRequestResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetRequestResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 type RevokeTokensResponse struct {
 	Body         []byte
 	HTTPResponse *http.Response
@@ -4120,6 +5048,89 @@ func (r RotateTokenResponse) ContentType() string {
 	return ""
 }
 
+type GetUsageResponse struct {
+	Body         []byte
+	HTTPResponse *http.Response
+	// JSON200 the response for an HTTP 200 `application/json` response
+	JSON200 *Usage
+	// ApplicationProblemJSON400 the response for an HTTP 400 `application/problem+json` response
+	ApplicationProblemJSON400 *Problem
+	// ApplicationProblemJSON401 the response for an HTTP 401 `application/problem+json` response
+	ApplicationProblemJSON401 *Problem
+	// ApplicationProblemJSON403 the response for an HTTP 403 `application/problem+json` response
+	ApplicationProblemJSON403 *Problem
+	// ApplicationProblemJSON404 the response for an HTTP 404 `application/problem+json` response
+	ApplicationProblemJSON404 *Problem
+	// ApplicationProblemJSON500 the response for an HTTP 500 `application/problem+json` response
+	ApplicationProblemJSON500 *Problem
+	// ApplicationProblemJSON503 the response for an HTTP 503 `application/problem+json` response
+	ApplicationProblemJSON503 *Problem
+}
+
+// GetJSON200 returns the response for an HTTP 200 `application/json` response
+func (r GetUsageResponse) GetJSON200() *Usage {
+	return r.JSON200
+}
+
+// GetApplicationProblemJSON400 returns the response for an HTTP 400 `application/problem+json` response
+func (r GetUsageResponse) GetApplicationProblemJSON400() *Problem {
+	return r.ApplicationProblemJSON400
+}
+
+// GetApplicationProblemJSON401 returns the response for an HTTP 401 `application/problem+json` response
+func (r GetUsageResponse) GetApplicationProblemJSON401() *Problem {
+	return r.ApplicationProblemJSON401
+}
+
+// GetApplicationProblemJSON403 returns the response for an HTTP 403 `application/problem+json` response
+func (r GetUsageResponse) GetApplicationProblemJSON403() *Problem {
+	return r.ApplicationProblemJSON403
+}
+
+// GetApplicationProblemJSON404 returns the response for an HTTP 404 `application/problem+json` response
+func (r GetUsageResponse) GetApplicationProblemJSON404() *Problem {
+	return r.ApplicationProblemJSON404
+}
+
+// GetApplicationProblemJSON500 returns the response for an HTTP 500 `application/problem+json` response
+func (r GetUsageResponse) GetApplicationProblemJSON500() *Problem {
+	return r.ApplicationProblemJSON500
+}
+
+// GetApplicationProblemJSON503 returns the response for an HTTP 503 `application/problem+json` response
+func (r GetUsageResponse) GetApplicationProblemJSON503() *Problem {
+	return r.ApplicationProblemJSON503
+}
+
+// GetBody returns the raw response body bytes
+func (r GetUsageResponse) GetBody() []byte {
+	return r.Body
+}
+
+// Status returns HTTPResponse.Status
+func (r GetUsageResponse) Status() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Status
+	}
+	return http.StatusText(0)
+}
+
+// StatusCode returns HTTPResponse.StatusCode
+func (r GetUsageResponse) StatusCode() int {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.StatusCode
+	}
+	return 0
+}
+
+// ContentType is a convenience method to retrieve the Content-Type value from the HTTP response headers
+func (r GetUsageResponse) ContentType() string {
+	if r.HTTPResponse != nil {
+		return r.HTTPResponse.Header.Get("Content-Type")
+	}
+	return ""
+}
+
 // ListAuditWithResponse Who did what and what was refused, newest first
 //
 // Returns a wrapper object for the known response body format(s).
@@ -4302,6 +5313,32 @@ func (c *ClientWithResponses) RevokeProjectTokensWithResponse(ctx context.Contex
 	return ParseRevokeProjectTokensResponse(rsp)
 }
 
+// ListRequestsWithResponse Requests of the last 30 days, newest first; never their bodies
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /manage/requests (the `ListRequests` operationId).
+func (c *ClientWithResponses) ListRequestsWithResponse(ctx context.Context, params *ListRequestsParams, reqEditors ...RequestEditorFn) (*ListRequestsResponse, error) {
+	rsp, err := c.ListRequests(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseListRequestsResponse(rsp)
+}
+
+// GetRequestWithResponse One request; never its bodies
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /manage/requests/{id} (the `GetRequest` operationId).
+func (c *ClientWithResponses) GetRequestWithResponse(ctx context.Context, id string, reqEditors ...RequestEditorFn) (*GetRequestResponse, error) {
+	rsp, err := c.GetRequest(ctx, id, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetRequestResponse(rsp)
+}
+
 // RevokeTokensWithBodyWithResponse Revoke one token or up to 90, all or none
 //
 // Takes any type of body and a specified content type, and returns a wrapper object for the known response body format(s).
@@ -4443,6 +5480,19 @@ func (c *ClientWithResponses) RotateTokenWithResponse(ctx context.Context, id st
 		return nil, err
 	}
 	return ParseRotateTokenResponse(rsp)
+}
+
+// GetUsageWithResponse What requests add up to: counts, usage, cost, times
+//
+// Returns a wrapper object for the known response body format(s).
+//
+// Corresponds with GET /manage/usage (the `GetUsage` operationId).
+func (c *ClientWithResponses) GetUsageWithResponse(ctx context.Context, params *GetUsageParams, reqEditors ...RequestEditorFn) (*GetUsageResponse, error) {
+	rsp, err := c.GetUsage(ctx, params, reqEditors...)
+	if err != nil {
+		return nil, err
+	}
+	return ParseGetUsageResponse(rsp)
 }
 
 // ParseListAuditResponse parses an HTTP response from a ListAuditWithResponse call
@@ -5289,6 +6339,155 @@ func ParseRevokeProjectTokensResponse(rsp *http.Response) (*RevokeProjectTokensR
 	return response, nil
 }
 
+// ParseListRequestsResponse parses an HTTP response from a ListRequestsWithResponse call
+func ParseListRequestsResponse(rsp *http.Response) (*ListRequestsResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &ListRequestsResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest []Request
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	switch {
+	case rsp.StatusCode == 200:
+		var headers ListRequestsResponse200Headers
+		if values := rsp.Header.Values("Link"); len(values) > 0 {
+			var value string
+			if err := runtime.BindStyledParameterWithOptions("simple", "Link", values[0], &value, runtime.BindStyledParameterOptions{ParamLocation: runtime.ParamLocationHeader, Explode: false, Required: false, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			}
+			headers.Link = &value
+		}
+		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetRequestResponse parses an HTTP response from a GetRequestWithResponse call
+func ParseGetRequestResponse(rsp *http.Response) (*GetRequestResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetRequestResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Request
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
+	}
+
+	return response, nil
+}
+
 // ParseRevokeTokensResponse parses an HTTP response from a RevokeTokensWithResponse call
 func ParseRevokeTokensResponse(rsp *http.Response) (*RevokeTokensResponse, error) {
 	bodyBytes, err := io.ReadAll(rsp.Body)
@@ -5915,6 +7114,74 @@ func ParseRotateTokenResponse(rsp *http.Response) (*RotateTokenResponse, error) 
 			headers.ETag = &value
 		}
 		response.Headers200 = &headers
+	}
+
+	return response, nil
+}
+
+// ParseGetUsageResponse parses an HTTP response from a GetUsageWithResponse call
+func ParseGetUsageResponse(rsp *http.Response) (*GetUsageResponse, error) {
+	bodyBytes, err := io.ReadAll(rsp.Body)
+	defer func() { _ = rsp.Body.Close() }()
+	if err != nil {
+		return nil, err
+	}
+
+	response := &GetUsageResponse{
+		Body:         bodyBytes,
+		HTTPResponse: rsp,
+	}
+
+	switch {
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 200:
+		var dest Usage
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.JSON200 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 400:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON400 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 401:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON401 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 403:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON403 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 404:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON404 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 500:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON500 = &dest
+
+	case strings.Contains(rsp.Header.Get("Content-Type"), "json") && rsp.StatusCode == 503:
+		var dest Problem
+		if err := json.Unmarshal(bodyBytes, &dest); err != nil {
+			return nil, err
+		}
+		response.ApplicationProblemJSON503 = &dest
+
 	}
 
 	return response, nil

@@ -1,0 +1,161 @@
+package manage_test
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+	"github.com/tidwall/gjson"
+
+	"github.com/sofatutor/llm-proxy/internal/llmproxy"
+	"github.com/sofatutor/llm-proxy/internal/manage"
+	"github.com/sofatutor/llm-proxy/internal/store/storetest"
+)
+
+// newLedgerAPI is management over a ledger of n events, one a minute up to noon.
+func newLedgerAPI(t *testing.T, n int) (*api, []*llmproxy.Event) {
+	t.Helper()
+	h := newHouse(t)
+	a := serveAPI(t, h, func(cfg *manage.HandlerConfig) { cfg.Ledger = h.store })
+	events := make([]*llmproxy.Event, n)
+	for i := range events {
+		events[i] = storetest.LedgerEvent(i, noon.Truncate(time.Millisecond).Add(-time.Duration(n-1-i)*time.Minute))
+	}
+	require.NoError(t, h.store.Record(t.Context(), events))
+	return a, events
+}
+
+func TestUsageIsTheSumOfTheRequests(t *testing.T) {
+	a, events := newLedgerAPI(t, 300)
+	var sum llmproxy.Tally
+	byModel := map[string]int64{}
+	for _, e := range events {
+		sum.AddEvent(e)
+		byModel[e.Model]++
+	}
+	got := a.want(t, http.StatusOK, "GET", "/manage/usage", nil).body
+	total := gjson.Get(got, "total")
+	require.Equal(t, sum.Requests, total.Get("requests").Int())
+	require.Equal(t, sum.Errors, total.Get("errors").Int())
+	require.Equal(t, sum.Metered, total.Get("metered").Int())
+	require.Equal(t, sum.Estimated, total.Get("estimated").Int())
+	require.Equal(t, sum.Priced, total.Get("priced").Int())
+	require.Equal(t, sum.Input.Sum, total.Get("usage.input").Int())
+	require.Equal(t, sum.Reasoning.Sum, total.Get("usage.reasoning").Int())
+	require.Equal(t, sum.Cost.String(), total.Get("cost_usd").Raw, "to the last digit")
+	require.False(t, total.Get("usage.cache_write").Exists(), "nobody told of it: unknown, not zero")
+	p95, _ := sum.Latency.Quantile(.95)
+	require.Equal(t, p95, total.Get("latency_ms.p95").Int())
+	require.Equal(t, int64(300), total.Get("latency_ms.requests").Int())
+	require.Equal(t, sum.FirstByte.Count(), total.Get("first_byte_ms.requests").Int())
+	require.Equal(t, int64(1), gjson.Get(got, "rows.#").Int())
+	require.False(t, gjson.Get(got, "rows.0.start").Exists())
+	require.Equal(t, "2026-11-22T13:00:00Z", gjson.Get(got, "to").Str)
+	require.Equal(t, "2026-10-23T13:00:00Z", gjson.Get(got, "from").Str)
+
+	got = a.want(t, http.StatusOK, "GET", "/manage/usage?group_by=model&bucket=hour", nil).body
+	require.Equal(t, "2026-11-21T13:00:00Z", gjson.Get(got, "from").Str)
+	models := map[string]int64{}
+	for _, row := range gjson.Get(got, "rows").Array() {
+		models[row.Get("model").Str] += row.Get("requests").Int()
+		require.NotEmpty(t, row.Get("start").Str)
+		require.False(t, row.Get("project_id").Exists())
+	}
+	require.Equal(t, byModel, models)
+
+	for query, want := range map[string]func(*llmproxy.Event) bool{
+		"project_id=" + events[0].ProjectID.String():                 func(e *llmproxy.Event) bool { return e.ProjectID == events[0].ProjectID },
+		"token_id=" + events[0].TokenID.String() + "&model=gpt-4o":   func(e *llmproxy.Event) bool { return e.TokenID == events[0].TokenID && e.Model == "gpt-4o" },
+		"from=2026-11-22T10:20:00Z&to=2026-11-22T11:00:00Z":          func(e *llmproxy.Event) bool { return e.Time.Hour() == 10 },
+		"bucket=day&to=2026-11-22T10:00:01Z&group_by=token_id,model": func(e *llmproxy.Event) bool { return e.Time.Hour() <= 10 },
+	} {
+		n := int64(0)
+		for _, e := range events {
+			if want(e) {
+				n++
+			}
+		}
+		got := a.want(t, http.StatusOK, "GET", "/manage/usage?"+query, nil).body
+		require.Equal(t, n, gjson.Get(got, "total.requests").Int(), query)
+	}
+	none := a.want(t, http.StatusOK, "GET", "/manage/usage?model=none", nil).body
+	require.Equal(t, `{"requests":0,"errors":0,"metered":0,"estimated":0,"priced":0,"usage":{}}`, gjson.Get(none, "total").Raw)
+	require.Equal(t, "[]", gjson.Get(none, "rows").Raw)
+}
+
+func TestUsageRefusesWhatItCannotTell(t *testing.T) {
+	a, _ := newLedgerAPI(t, 1)
+	for query, field := range map[string]string{
+		"project_id=x": "project_id", "token_id=sk-llmp-x": "token_id", "bucket=week": "bucket", "group_by=path": "group_by[0]", "group_by=model,model": "group_by",
+		"model=": "model", "from=yesterday": "from", "from=2026-11-22T10:00:00Z&to=2026-11-22T10:00:00Z": "from", "bucket=day&bucket=hour": "bucket", "nonsense=1": "nonsense",
+	} {
+		a.wantField(t, field, "GET", "/manage/usage?"+query, nil)
+	}
+	for query, field := range map[string]string{"status=600": "status", "status=5x": "status", "outcome=fine": "outcome", "token_id=x": "token_id", "limit=0": "limit", "cursor=x": "cursor"} {
+		a.wantField(t, field, "GET", "/manage/requests?"+query, nil)
+	}
+	plain := newAPI(t)
+	for _, path := range []string{"usage", "requests", "requests/" + llmproxy.NewEventID(noon).String()} {
+		require.Contains(t, plain.want(t, http.StatusNotFound, "GET", "/manage/"+path, nil).body, "keeps no ledger")
+	}
+}
+
+func TestAnAnswerOfUsageHasItsBounds(t *testing.T) {
+	h := newHouse(t)
+	a := serveAPI(t, h, func(cfg *manage.HandlerConfig) { cfg.Ledger = manyRows{h.store} })
+	a.wantField(t, "bucket", "GET", "/manage/usage?bucket=hour&group_by=model", nil)
+}
+
+// manyRows is a ledger with more to tell than fits an answer.
+type manyRows struct{ manage.Ledger }
+
+func (manyRows) Usage(context.Context, llmproxy.UsageFilter) ([]llmproxy.UsageRow, error) {
+	return make([]llmproxy.UsageRow, 10_001), nil
+}
+
+func TestRequestsAreListedWithoutBodies(t *testing.T) {
+	a, events := newLedgerAPI(t, 120)
+	e := storetest.LedgerEvent(2, noon.Truncate(time.Millisecond).Add(time.Second))
+	input, cost := int64(9), 0.000001234567
+	e.Model, e.Status, e.Code, e.Usage = "o3", 504, "upstream_timeout", &llmproxy.Usage{Input: &input, Source: llmproxy.SourceUpstream, CostUSD: &cost}
+	e.Outcome = llmproxy.UpstreamError
+	e.Request.Body = &llmproxy.Body{Head: []byte("a canary that must not sing"), Size: 27}
+	e.Response = llmproxy.Message{Bytes: 3, ContentType: "application/json", Headers: []llmproxy.Header{{Name: "x-request-id", Value: "r1"}}}
+	require.NoError(t, a.store.Record(t.Context(), []*llmproxy.Event{e}))
+
+	one := a.want(t, http.StatusOK, "GET", "/manage/requests/"+e.ID.String(), nil).body
+	require.NotContains(t, one, "canary")
+	for path, want := range map[string]string{
+		"id": `"` + e.ID.String() + `"`, "status": "504", "outcome": `"upstream_error"`, "code": `"upstream_timeout"`, "usage.input": "9", "usage.cost_usd": "0.000001234567",
+		"usage.source": `"upstream"`, "response.headers.x-request-id": `"r1"`, "timing.total_ms": fmt.Sprint(e.Timing.Total.Milliseconds()),
+	} {
+		require.Equal(t, want, gjson.Get(one, path).Raw, path)
+	}
+	require.False(t, gjson.Get(one, "usage.output").Exists())
+	a.want(t, http.StatusNotFound, "GET", "/manage/requests/"+llmproxy.NewEventID(noon).String(), nil)
+	a.want(t, http.StatusNotFound, "GET", "/manage/requests/x", nil)
+
+	require.Equal(t, int64(1), gjson.Get(a.want(t, http.StatusOK, "GET", "/manage/requests?status=504&model=o3&outcome=upstream_error", nil).body, "#").Int())
+	path, pages, n := "/manage/requests?status=2xx&limit=10&to=2026-11-22T12:29:00Z&project_id="+events[0].ProjectID.String(), 0, 0
+	want := 0
+	for _, e := range events {
+		if e.Status/100 == 2 && e.ProjectID == events[0].ProjectID && e.Time.Before(noon.Add(-time.Minute).Truncate(time.Millisecond)) {
+			want++
+		}
+	}
+	for ; path != ""; pages++ {
+		got := a.want(t, http.StatusOK, "GET", path, nil)
+		for _, r := range got.list(t) {
+			require.InDelta(t, 200, r["status"], 0)
+			n++
+		}
+		link, _, _ := strings.Cut(strings.TrimPrefix(got.header.Get("Link"), "<"), ">")
+		path = link
+	}
+	require.Equal(t, want, n)
+	require.Greater(t, pages, 2)
+}

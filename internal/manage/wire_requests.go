@@ -1,0 +1,85 @@
+package manage
+
+import (
+	"time"
+
+	"github.com/sofatutor/llm-proxy/internal/llmproxy"
+)
+
+// wireRequest is what is known of a request: its event without bodies. What is unknown is absent.
+type wireRequest struct {
+	ID        string            `json:"id" format:"uuid"`
+	Time      time.Time         `json:"time"`
+	TokenID   string            `json:"token_id,omitempty" format:"uuid"`
+	ProjectID string            `json:"project_id,omitempty" format:"uuid"`
+	Provider  string            `json:"provider,omitempty"`
+	Method    string            `json:"method"`
+	Path      string            `json:"path" doc:"Without query"`
+	Status    int               `json:"status,omitempty" doc:"As the caller got it"`
+	Outcome   string            `json:"outcome" enum:"complete,cut,client_gone,deadline,refused,upstream_error,lost"`
+	Code      string            `json:"code,omitempty" doc:"Of our own error, if we answered"`
+	Stream    bool              `json:"stream"`
+	Model     string            `json:"model,omitempty"`
+	Created   int64             `json:"created,omitempty" doc:"The answer's own time in Unix seconds"`
+	Timing    wireTiming        `json:"timing"`
+	Request   wireMessage       `json:"request"`
+	Response  wireMessage       `json:"response"`
+	Usage     *wireRequestUsage `json:"usage,omitempty"`
+}
+
+// wireTiming has the durations of a request.
+type wireTiming struct {
+	TotalMS     int64 `json:"total_ms,omitempty"`
+	AuthMS      int64 `json:"auth_ms,omitempty"`
+	FirstByteMS int64 `json:"first_byte_ms,omitempty"`
+	UpstreamMS  int64 `json:"upstream_ms,omitempty"`
+}
+
+// wireMessage is what is kept of a request or an answer.
+type wireMessage struct {
+	Bytes       int64             `json:"bytes"`
+	ContentType string            `json:"content_type,omitempty"`
+	Encoding    string            `json:"content_encoding,omitempty"`
+	Events      int64             `json:"events,omitempty" doc:"Of an event stream"`
+	Headers     map[string]string `json:"headers,omitempty" doc:"Of the answer, those on a short list"`
+}
+
+// wireRequestUsage is what one request has used.
+type wireRequestUsage struct {
+	wireUnits
+	Source  string  `json:"source" enum:"upstream,estimate"`
+	Partial bool    `json:"partial,omitempty" doc:"An estimate from a part of a body"`
+	CostUSD decimal `json:"cost_usd,omitempty"`
+}
+
+func requestOut(e *llmproxy.Event) wireRequest {
+	out := wireRequest{
+		ID: e.ID.String(), Time: e.Time, TokenID: idOut(e.TokenID.UUID), ProjectID: idOut(e.ProjectID.UUID), Provider: e.Provider, Method: e.Method, Path: e.Path,
+		Status: e.Status, Outcome: string(e.Outcome), Code: e.Code, Stream: e.Stream, Model: e.Model, Created: e.Created,
+		Timing: wireTiming{
+			TotalMS: e.Timing.Total.Milliseconds(), AuthMS: e.Timing.Auth.Milliseconds(),
+			FirstByteMS: e.Timing.FirstByte.Milliseconds(), UpstreamMS: e.Timing.Upstream.Milliseconds(),
+		},
+		Request: messageOut(&e.Request), Response: messageOut(&e.Response),
+	}
+	if u := e.Usage; u != nil {
+		out.Usage = &wireRequestUsage{
+			wireUnits: wireUnits{u.Input, u.Output, u.Total, u.Cached, u.CacheWrite, u.Reasoning}, Source: u.Source, Partial: u.Partial,
+		}
+		if u.CostUSD != nil {
+			out.Usage.CostUSD = decimal(llmproxy.CostOf(*u.CostUSD).String())
+		}
+	}
+	return out
+}
+
+func messageOut(m *llmproxy.Message) wireMessage {
+	out := wireMessage{Bytes: m.Bytes, ContentType: m.ContentType, Encoding: m.Encoding, Events: m.Events}
+	for _, h := range m.Headers {
+		if out.Headers == nil {
+			out.Headers = map[string]string{}
+		}
+		out.Headers[h.Name] = h.Value
+	}
+	return out
+}
