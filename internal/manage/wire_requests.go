@@ -46,7 +46,7 @@ type wireMessage struct {
 
 // wireRequestUsage is what one request has used.
 type wireRequestUsage struct {
-	wireUnits
+	Units
 	Source  string  `json:"source" enum:"upstream,estimate"`
 	Partial bool    `json:"partial,omitempty" doc:"An estimate from a part of a body"`
 	CostUSD decimal `json:"cost_usd,omitempty"`
@@ -64,7 +64,7 @@ func requestOut(e *llmproxy.Event) wireRequest {
 	}
 	if u := e.Usage; u != nil {
 		out.Usage = &wireRequestUsage{
-			wireUnits: wireUnits{u.Input, u.Output, u.Total, u.Cached, u.CacheWrite, u.Reasoning}, Source: u.Source, Partial: u.Partial,
+			Units: Units{u.Input, u.Output, u.Total, u.Cached, u.CacheWrite, u.Reasoning}, Source: u.Source, Partial: u.Partial,
 		}
 		if u.CostUSD != nil {
 			out.Usage.CostUSD = decimal(llmproxy.CostOf(*u.CostUSD).String())

@@ -25,7 +25,7 @@ type wireUsage struct {
 	To      time.Time      `json:"to" doc:"End of the last hour"`
 	Bucket  string         `json:"bucket,omitempty" enum:"hour,day"`
 	GroupBy []string       `json:"group_by" nullable:"false" enum:"project_id,token_id,model"`
-	Total   wireTally      `json:"total" doc:"Of all rows"`
+	Total   Tally      `json:"total" doc:"Of all rows"`
 	Rows    []wireUsageRow `json:"rows" nullable:"false" doc:"By start, then project, token and model. What nobody asked in has no row"`
 }
 
@@ -35,24 +35,24 @@ type wireUsageRow struct {
 	ProjectID string     `json:"project_id,omitempty" format:"uuid"`
 	TokenID   string     `json:"token_id,omitempty" format:"uuid"`
 	Model     string     `json:"model,omitempty" doc:"Absent where it is not grouped by, or not known"`
-	wireTally
+	Tally
 }
 
-// wireTally is what requests add up to. What no request tells is absent, never 0.
-type wireTally struct {
+// Tally is what requests add up to. What no request tells is absent, never 0.
+type Tally struct {
 	Requests  int64      `json:"requests"`
 	Errors    int64      `json:"errors" doc:"Not complete, or a status of 500 or more"`
 	Metered   int64      `json:"metered" doc:"Requests whose usage is known; usage is the sum over these"`
 	Estimated int64      `json:"estimated" doc:"Those of the metered whose usage was counted here"`
 	Priced    int64      `json:"priced" doc:"Requests whose cost is known; cost_usd is the sum over these"`
-	Usage     wireUnits  `json:"usage"`
+	Usage     Units  `json:"usage"`
 	CostUSD   decimal    `json:"cost_usd,omitempty" doc:"Exact to 12 digits after the point"`
 	Latency   *wireTimes `json:"latency_ms,omitempty" doc:"From the request's head to the end of the answer"`
 	FirstByte *wireTimes `json:"first_byte_ms,omitempty" doc:"From the request's head to the first byte of the answer's body"`
 }
 
-// wireUnits is usage. What is not known is absent.
-type wireUnits struct {
+// Units is usage. What is not known is absent.
+type Units struct {
 	Input      *int64 `json:"input,omitempty" doc:"Prompt units, cached and cache-written ones included"`
 	Output     *int64 `json:"output,omitempty" doc:"Completion units, reasoning included"`
 	Total      *int64 `json:"total,omitempty"`
@@ -75,7 +75,7 @@ func usageOut(f *llmproxy.UsageFilter, in *usageInput, rows []llmproxy.UsageRow)
 	for i := range rows {
 		r := &rows[i]
 		total.Add(&r.Tally)
-		one := wireUsageRow{ProjectID: idOut(r.ProjectID.UUID), TokenID: idOut(r.TokenID.UUID), Model: r.Model, wireTally: tallyOut(&r.Tally)}
+		one := wireUsageRow{ProjectID: idOut(r.ProjectID.UUID), TokenID: idOut(r.TokenID.UUID), Model: r.Model, Tally: tallyOut(&r.Tally)}
 		if f.Bucket > 0 {
 			one.Start = &r.Start
 		}
@@ -93,10 +93,10 @@ func idOut(id llmproxy.UUID) string {
 	return id.String()
 }
 
-func tallyOut(t *llmproxy.Tally) wireTally {
-	out := wireTally{
+func tallyOut(t *llmproxy.Tally) Tally {
+	out := Tally{
 		Requests: t.Requests, Errors: t.Errors, Metered: t.Metered, Estimated: t.Estimated, Priced: t.Priced,
-		Usage: wireUnits{
+		Usage: Units{
 			Input: unitsOut(t.Input), Output: unitsOut(t.Output), Total: unitsOut(t.Total),
 			Cached: unitsOut(t.Cached), CacheWrite: unitsOut(t.CacheWrite), Reasoning: unitsOut(t.Reasoning),
 		},

@@ -700,11 +700,26 @@ type RequestOutcome string
 
 // RequestUsage defines model for RequestUsage.
 type RequestUsage struct {
+	// CacheWrite Part of input
+	CacheWrite *int64 `json:"cache_write,omitempty"`
+
+	// Cached Part of input
+	Cached  *int64   `json:"cached,omitempty"`
 	CostUsd *float64 `json:"cost_usd,omitempty"`
 
+	// Input Prompt units, cached and cache-written ones included
+	Input *int64 `json:"input,omitempty"`
+
+	// Output Completion units, reasoning included
+	Output *int64 `json:"output,omitempty"`
+
 	// Partial An estimate from a part of a body
-	Partial *bool              `json:"partial,omitempty"`
-	Source  RequestUsageSource `json:"source"`
+	Partial *bool `json:"partial,omitempty"`
+
+	// Reasoning Part of output
+	Reasoning *int64             `json:"reasoning,omitempty"`
+	Source    RequestUsageSource `json:"source"`
+	Total     *int64             `json:"total,omitempty"`
 }
 
 // RequestUsageSource defines model for RequestUsage.Source.
@@ -856,13 +871,32 @@ type UsageGroupBy string
 
 // UsageRow defines model for UsageRow.
 type UsageRow struct {
+	// CostUsd Exact to 12 digits after the point
+	CostUsd *float64 `json:"cost_usd,omitempty"`
+
+	// Errors Not complete, or a status of 500 or more
+	Errors int64 `json:"errors"`
+
+	// Estimated Those of the metered whose usage was counted here
+	Estimated   int64  `json:"estimated"`
+	FirstByteMs *Times `json:"first_byte_ms,omitempty"`
+	LatencyMs   *Times `json:"latency_ms,omitempty"`
+
+	// Metered Requests whose usage is known; usage is the sum over these
+	Metered int64 `json:"metered"`
+
 	// Model Absent where it is not grouped by, or not known
-	Model     *string             `json:"model,omitempty"`
+	Model *string `json:"model,omitempty"`
+
+	// Priced Requests whose cost is known; cost_usd is the sum over these
+	Priced    int64               `json:"priced"`
 	ProjectID *openapi_types.UUID `json:"project_id,omitempty"`
+	Requests  int64               `json:"requests"`
 
 	// Start Of the hour or day
 	Start   *time.Time          `json:"start,omitempty"`
 	TokenID *openapi_types.UUID `json:"token_id,omitempty"`
+	Usage   Units               `json:"usage"`
 }
 
 // ListAuditParams defines parameters for ListAudit.
