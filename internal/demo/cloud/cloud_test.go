@@ -1,0 +1,114 @@
+package cloud_test
+
+import (
+	"bytes"
+	"net/http"
+	"net/http/httptest"
+	"sync/atomic"
+	"testing"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"github.com/stretchr/testify/require"
+
+	"github.com/sofatutor/llm-proxy/internal/demo/cloud"
+)
+
+// serve starts an account and returns how AWS's own SDK reaches it.
+func serve(t *testing.T, c *cloud.Cloud) aws.Config {
+	t.Helper()
+	server := httptest.NewServer(c)
+	t.Cleanup(server.Close)
+	return aws.Config{
+		Region: "us-east-1", BaseEndpoint: aws.String(server.URL), Credentials: credentials.NewStaticCredentialsProvider("fake", "fake", ""),
+		Retryer: func() aws.Retryer { return aws.NopRetryer{} },
+	}
+}
+
+func TestTheSDKFindsBusQueueBucketAndSecrets(t *testing.T) {
+	var told atomic.Int64
+	c := &cloud.Cloud{Secrets: map[string]string{"sealing": "fake"}, Took: func(cloud.Place, cloud.Record) { told.Add(1) }}
+	config := serve(t, c)
+
+	sent, err := eventbridge.NewFromConfig(config).PutEvents(t.Context(), &eventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{
+		{EventBusName: aws.String("mine"), Detail: aws.String(`{"id":1}`)}, {Detail: aws.String(`{"id":2}`)},
+	}})
+	require.NoError(t, err)
+	require.Len(t, sent.Entries, 2)
+	require.NotNil(t, sent.Entries[1].EventId)
+	require.Len(t, c.Records(cloud.Bus), 2)
+	require.Equal(t, "mine", c.Records(cloud.Bus)[0].By)
+	require.JSONEq(t, `{"id":2}`, string(c.Records(cloud.Bus)[1].JSON))
+
+	_, err = sqs.NewFromConfig(config).SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: aws.String("http://queue"), MessageBody: aws.String(`{"detail":{"id":3}}`)})
+	require.NoError(t, err, "the SDK checks the sum of the message")
+	require.JSONEq(t, `{"id":3}`, string(c.Records(cloud.Queue)[0].JSON))
+	require.Equal(t, "http://queue", c.Records(cloud.Queue)[0].By)
+	require.EqualValues(t, 3, told.Load())
+
+	buckets := s3.NewFromConfig(config, func(o *s3.Options) { o.UsePathStyle = true })
+	_, err = buckets.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("bodies"), Key: aws.String("events/a.json"), Body: bytes.NewReader([]byte("body"))})
+	require.NoError(t, err)
+	require.Equal(t, map[string][]byte{"bodies/events/a.json": []byte("body")}, c.Objects())
+
+	secrets := secretsmanager.NewFromConfig(config)
+	value, err := secrets.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("sealing")})
+	require.NoError(t, err)
+	require.Equal(t, "fake", *value.SecretString)
+	for name, stage := range map[string]string{"other": "AWSCURRENT", "sealing": "AWSPREVIOUS"} {
+		_, err = secrets.GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: &name, VersionStage: &stage})
+		require.ErrorContains(t, err, "ResourceNotFoundException")
+	}
+	_, err = secrets.ListSecrets(t.Context(), nil)
+	require.ErrorContains(t, err, "UnknownOperationException")
+}
+
+func TestWhatIsIllAnswersNothingAndTakesNothing(t *testing.T) {
+	c := &cloud.Cloud{Secrets: map[string]string{"sealing": "fake"}}
+	config := serve(t, c)
+	c.Make(cloud.Illness{Bus: true, Queue: true, Bucket: true, Secrets: true})
+	_, err := eventbridge.NewFromConfig(config).PutEvents(t.Context(), &eventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{{Detail: aws.String("{}")}}})
+	require.Error(t, err)
+	_, err = sqs.NewFromConfig(config).SendMessage(t.Context(), &sqs.SendMessageInput{QueueUrl: aws.String("http://queue"), MessageBody: aws.String(`{}`)})
+	require.Error(t, err)
+	_, err = s3.NewFromConfig(config, func(o *s3.Options) { o.UsePathStyle = true }).PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("b"), Key: aws.String("k")})
+	require.Error(t, err)
+	_, err = secretsmanager.NewFromConfig(config).GetSecretValue(t.Context(), &secretsmanager.GetSecretValueInput{SecretId: aws.String("sealing")})
+	require.Error(t, err)
+	require.Empty(t, c.Records(cloud.Bus))
+	require.Empty(t, c.Records(cloud.Queue))
+	require.Empty(t, c.Objects())
+
+	held := make(chan struct{})
+	c.Make(cloud.Illness{Hold: held})
+	done := make(chan error, 1)
+	go func() {
+		_, err := eventbridge.NewFromConfig(config).PutEvents(t.Context(), &eventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{{Detail: aws.String("{}")}}})
+		done <- err
+	}()
+	require.Empty(t, c.Records(cloud.Bus))
+	close(held)
+	require.NoError(t, <-done)
+	require.Len(t, c.Records(cloud.Bus), 1)
+}
+
+func TestACallThatIsNoneIsRefused(t *testing.T) {
+	c := &cloud.Cloud{}
+	for target, body := range map[string]string{"AWSEvents.PutEvents": "{", "AmazonSQS.SendMessage": "{", "secretsmanager.GetSecretValue": "{"} {
+		r := httptest.NewRequest(http.MethodPost, "/", bytes.NewReader([]byte(body)))
+		r.Header.Set("X-Amz-Target", target)
+		w := httptest.NewRecorder()
+		c.ServeHTTP(w, r)
+		require.Equal(t, http.StatusBadRequest, w.Code, target)
+	}
+	r := httptest.NewRequest(http.MethodPut, "/bucket/key", bytes.NewReader([]byte("4\r\nbody")))
+	r.Header.Set("Content-Encoding", "aws-chunked")
+	w := httptest.NewRecorder()
+	c.ServeHTTP(w, r)
+	require.Equal(t, http.StatusNotImplemented, w.Code, "it would keep what is no body")
+}
