@@ -140,7 +140,9 @@ func (h *Handler) listRequests(ctx context.Context, in *listRequestsInput) (*req
 	out := &requestsAnswer{Body: make([]wireRequest, len(events))}
 	for i := range events {
 		out.Body[i] = requestOut(&events[i])
-		out.Link = c.next(more, events[i].ID.UUID)
+	}
+	if more {
+		out.Link = c.next(events[len(events)-1].ID.UUID)
 	}
 	return out, nil
 }

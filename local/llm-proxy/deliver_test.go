@@ -69,7 +69,7 @@ func TestTroubleIsLoggedOnceWhileItLasts(t *testing.T) {
 // ledgerUsage is what the ledger of a server that has ended adds up to.
 func ledgerUsage(t *testing.T, s *testServer) llmproxy.Tally {
 	t.Helper()
-	store, err := sqlite.Open(t.Context(), s.settings.store(nil))
+	store, err := sqlite.Open(t.Context(), s.settings.sqlite(nil))
 	require.NoError(t, err)
 	defer func() { require.NoError(t, store.Close()) }()
 	now := time.Now()

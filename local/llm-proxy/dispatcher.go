@@ -67,7 +67,7 @@ func newDispatcher(cmd *cobra.Command) (*dispatcher, error) {
 	log, closeAll := newLogger(&s.base, cmd.ErrOrStderr())
 	to := s.destination()
 	if s.Service == ledgerName {
-		database, err := sqlite.Open(cmd.Context(), s.base.store(log))
+		database, err := sqlite.Open(cmd.Context(), s.base.sqlite(log))
 		if err != nil {
 			return nil, errors.Join(err, closeAll())
 		}

@@ -58,6 +58,10 @@ func (d *doctor) checkDataFolder(context.Context) {
 
 func (d *doctor) checkKeyFile(context.Context) {
 	const check = "key file"
+	if d.settings.Store != storeSQLite {
+		d.skip(check, "LLM_PROXY_STORE is %s: its keys are in Secrets Manager", d.settings.Store)
+		return
+	}
 	path := keyFilePath(d.settings.DataDir)
 	keys, err := readKeys(path)
 	switch {
@@ -109,6 +113,10 @@ const examineFor = 2 * time.Minute
 
 func (d *doctor) checkDatabase(ctx context.Context) {
 	const check = "database"
+	if d.settings.Store != storeSQLite {
+		d.skip(check, "LLM_PROXY_STORE is %s: the server's /health says whether it answers", d.settings.Store)
+		return
+	}
 	ctx, cancel := context.WithTimeout(ctx, examineFor)
 	defer cancel()
 	path := d.settings.DB

@@ -10,7 +10,7 @@ import (
 const managementPath = "/manage"
 
 // openManagement joins the management API.
-func (p *parts) openManagement(log *zap.Logger, closers *closers) error {
+func (p *parts) openManagement(s *settings, log *zap.Logger, closers *closers) error {
 	bearer, err := manage.NewBearer(p.operators.token)
 	if err != nil {
 		return err
@@ -20,8 +20,8 @@ func (p *parts) openManagement(log *zap.Logger, closers *closers) error {
 		Authenticators: []manage.Authenticator{bearer},
 		Providers:      p.providers,
 		Version:        version,
-		Store:          "sqlite",
-		Bus:            "spool",
+		Store:          string(s.Store),
+		Bus:            string(s.Bus),
 		Log:            log,
 	})
 	if err != nil {

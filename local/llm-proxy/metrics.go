@@ -9,6 +9,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
+	"github.com/sofatutor/llm-proxy/internal/bus/eventbridge"
 	"github.com/sofatutor/llm-proxy/internal/bus/spool"
 	"github.com/sofatutor/llm-proxy/internal/dispatch"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
@@ -102,6 +103,20 @@ func (m *metrics) watchSpool(stats func() spool.Stats) {
 		prometheus.NewCounterFunc(prometheus.CounterOpts{Name: "llmproxy_events_failed_total", Help: "Events that could not be written to the spool."}, func() float64 { return float64(stats().Failed) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "llmproxy_spool_bytes", Help: "Size of the spool."}, func() float64 { return float64(stats().Kept) }),
 		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "llmproxy_spool_degraded", Help: "1 while events cannot be kept as they should."}, func() float64 { return boolean(stats().Degraded != "") }),
+	)
+}
+
+// watchBus adds the metrics of an event bus.
+func (m *metrics) watchBus(stats func() eventbridge.Stats) {
+	counter := func(metric, help string, of func(eventbridge.Stats) int64) prometheus.Collector {
+		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: metric, Help: help}, func() float64 { return float64(of(stats())) })
+	}
+	m.registry.MustRegister(
+		counter("llmproxy_events_published_total", "Events that the bus took.", func(s eventbridge.Stats) int64 { return s.Published }),
+		counter("llmproxy_events_spilled_total", "Events that the spill queue took, since the bus did not.", func(s eventbridge.Stats) int64 { return s.Spilled }),
+		counter("llmproxy_events_logged_total", "Events left in standard output without their bodies, since neither bus nor queue took them.", func(s eventbridge.Stats) int64 { return s.Logged }),
+		counter("llmproxy_events_failed_total", "Lines that standard output did not take.", func(s eventbridge.Stats) int64 { return s.Failed }),
+		counter("llmproxy_events_stripped_total", "Events published without their bodies, which could not be stored.", func(s eventbridge.Stats) int64 { return s.Stripped }),
 	)
 }
 

@@ -2,9 +2,7 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"path/filepath"
-	"time"
 
 	"go.uber.org/zap"
 
@@ -13,8 +11,6 @@ import (
 	"github.com/sofatutor/llm-proxy/internal/manage"
 	"github.com/sofatutor/llm-proxy/internal/provider"
 	"github.com/sofatutor/llm-proxy/internal/proxy"
-	"github.com/sofatutor/llm-proxy/internal/seal"
-	"github.com/sofatutor/llm-proxy/internal/store/sqlite"
 )
 
 // maxUnknownPerMinute is how many unknown tokens one source may try before it is turned away without asking the store.
@@ -24,13 +20,14 @@ const maxUnknownPerMinute = 60
 type parts struct {
 	providers *provider.Set
 	proxy     *proxy.Handler
-	store     *sqlite.Store
+	store     store
 	service   *manage.Service // what the management side does
 	operators operators       // who may do it
 	api       *manage.Handler // how it is asked
-	spool     *spool.Spool
-	eventLog  *deliverer // nil without one
-	ledger    *deliverer // nil if another process keeps it
+	spool     *spool.Spool    // nil where events go to a bus
+	bus       *cloudBus       // nil where they go to the spool
+	eventLog  *deliverer      // nil without one
+	ledger    *deliverer      // nil without one
 	metrics   *metrics
 	health    *healthChecks
 	demoToken string // empty without --demo
@@ -45,26 +42,20 @@ func openParts(ctx context.Context, s *settings, withDemo bool, log *zap.Logger,
 			s.EventLog = filepath.Join(s.DataDir, "events.jsonl")
 		}
 	}
-	keys, err := loadKeys(s.DataDir, fill)
+	p := &parts{metrics: newMetrics()}
+	cloud, err := openCloud(ctx, s)
 	if err != nil {
 		return nil, err
 	}
-	p := &parts{metrics: newMetrics()}
-	if p.operators, err = findOperators(s, keys); err != nil {
+	keys, err := p.openStore(ctx, s, cloud, fill, log, closers)
+	if err != nil {
 		return nil, err
 	}
 	if p.providers, err = loadProviders(ctx, s, withDemo, closers); err != nil {
 		return nil, err
 	}
-	if p.store, err = sqlite.Open(ctx, s.store(log)); err != nil {
-		return nil, err
-	}
-	closers.add("database", p.store.Close)
-	sealing := llmproxy.NewSecret(keys.SealingSecret)
-	if p.service, err = newService(s, p.store, sealing, p.providers); err != nil {
-		return nil, err
-	}
-	if err = p.openManagement(log, closers); err != nil { //nolint:contextcheck // what it does at its end outlives ctx
+	p.service = newService(s, p.store, keys.sealer, p.providers)
+	if err = p.openManagement(s, log, closers); err != nil { //nolint:contextcheck // what it does at its end outlives ctx
 		return nil, err
 	}
 	if withDemo {
@@ -72,28 +63,15 @@ func openParts(ctx context.Context, s *settings, withDemo bool, log *zap.Logger,
 			return nil, err
 		}
 	}
-	if p.spool, err = spool.Open(s.spool(log)); err != nil {
+	events, err := p.openBus(ctx, s, cloud, log, closers)
+	if err != nil {
 		return nil, err
-	}
-	closers.add("spool", p.spool.Close)
-	p.metrics.watchSpool(p.spool.Stats)
-	if s.EventLog != "" {
-		if p.eventLog, err = openEventLog(ctx, s, p.spool, log, closers); err != nil {
-			return nil, err
-		}
-		p.metrics.watchDestination(eventLogName, p.eventLog.stats)
-	}
-	if s.Ledger {
-		if p.ledger, err = openLedger(ctx, s, p.store, p.spool, log, closers); err != nil {
-			return nil, err
-		}
-		p.metrics.watchDestination(ledgerName, p.ledger.stats)
 	}
 	if p.proxy, err = proxy.New(proxy.Config{
 		Providers:             p.providers,
 		Store:                 p.store,
-		Keys:                  seal.NewOpener(seal.Static(sealing)),
-		Events:                p.spool,
+		Keys:                  keys.opener,
+		Events:                events,
 		Observe:               p.metrics.observe,
 		Capture:               llmproxy.Capture(s.Capture),
 		MaxConcurrentPerToken: s.MaxPerToken,
@@ -104,18 +82,7 @@ func openParts(ctx context.Context, s *settings, withDemo bool, log *zap.Logger,
 	}
 	p.health = &healthChecks{ping: p.store.Ping, events: p.eventTrouble, log: log}
 	closers.add("proxy", func() error { p.proxy.Close(); return nil })
-	closers.run(ctx, func(ctx context.Context) { sweepLoop(ctx, p.store, log) })
 	return p, nil
-}
-
-// store is how the settings want the database.
-func (s *settings) store(log *zap.Logger) sqlite.Config {
-	return sqlite.Config{Path: s.DB, FullSync: bool(s.SQLiteSync), Log: log}
-}
-
-// spool is how the settings want the spool.
-func (s *settings) spool(log *zap.Logger) spool.Config {
-	return spool.Config{Dir: filepath.Join(s.DataDir, "spool"), Sync: s.SpoolSync, Log: log}
 }
 
 func loadProviders(ctx context.Context, s *settings, withDemo bool, closers *closers) (*provider.Set, error) {
@@ -138,47 +105,25 @@ func readProviders(s *settings) (*provider.Set, error) {
 }
 
 // newService is the management of this installation.
-func newService(s *settings, store *sqlite.Store, sealing llmproxy.Secret, providers *provider.Set) (*manage.Service, error) {
-	public, err := seal.PublicKey(sealing)
-	if err != nil {
-		return nil, fmt.Errorf("the sealing secret in the key file: %w", err)
-	}
-	sealer, err := seal.NewSealer(public)
-	if err != nil {
-		return nil, err
-	}
+func newService(s *settings, store manage.Store, sealer manage.Sealer, providers *provider.Set) *manage.Service {
 	names := make([]string, 0, len(providers.Providers))
 	for name := range providers.Providers {
 		names = append(names, name)
 	}
-	return manage.New(manage.Config{Store: store, Sealer: sealer, Providers: names, Default: providers.Default, DefaultMaxRequests: s.DefaultMax}), nil
-}
-
-// sweepEvery is how often what ended long ago is removed.
-const sweepEvery = time.Hour
-
-func sweepLoop(ctx context.Context, store *sqlite.Store, log *zap.Logger) {
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case <-tick.C:
-		}
-		removed, err := store.Sweep(ctx, time.Now())
-		if err != nil && ctx.Err() == nil {
-			log.Warn("old tokens could not be removed", zap.Error(err))
-		} else if removed > 0 {
-			log.Info("removed what ended long ago", zap.Int64("rows", removed))
-		}
-	}
+	return manage.New(manage.Config{Store: store, Sealer: sealer, Providers: names, Default: providers.Default, KeyRefPrefix: s.KeysPrefix, DefaultMaxRequests: s.DefaultMax})
 }
 
 // eventTrouble says why the server does not keep its promises about events; none if it does.
 func (p *parts) eventTrouble() (reasons []string) {
-	if why := p.spool.Stats().Degraded; why != "" {
-		reasons = append(reasons, "spool: "+why)
+	if p.spool != nil {
+		if why := p.spool.Stats().Degraded; why != "" {
+			reasons = append(reasons, "spool: "+why)
+		}
+	}
+	if p.bus != nil {
+		if why := p.bus.trouble(); why != "" {
+			reasons = append(reasons, "event bus: "+why)
+		}
 	}
 	for _, d := range p.deliverers() {
 		if stats := d.stats(); stats.Failing {

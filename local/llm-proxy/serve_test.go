@@ -35,6 +35,7 @@ type testServer struct {
 	url      string // origin
 	token    string // the demo's
 	log      *lockedBuffer
+	lines    *lockedBuffer // what an event bus left in standard output
 	stop     context.CancelFunc
 	ended    chan error
 }
@@ -61,7 +62,8 @@ func startWith(t *testing.T, env map[string]string, withDemo bool) *testServer {
 	require.NoError(t, err)
 	require.NoError(t, os.MkdirAll(s.DataDir, 0o700))
 	ctx, stop := context.WithCancel(context.Background())
-	srv := &testServer{t: t, settings: s, log: &lockedBuffer{}, stop: stop, ended: make(chan error, 1)}
+	srv := &testServer{t: t, settings: s, log: &lockedBuffer{}, lines: &lockedBuffer{}, stop: stop, ended: make(chan error, 1)}
+	srv.settings.eventLines = srv.lines
 	serving := make(chan struct{})
 	go func() {
 		srv.ended <- serve(ctx, &srv.settings, withDemo, func(text string) error {
@@ -239,7 +241,7 @@ func TestHealthSaysWhyOnTheLoopbackListenerOnly(t *testing.T) {
 	require.Regexp(t, `^\{"status":"ok","timestamp":"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d{1,3})?Z","version":"dev"\}\n$`, get(t, s.url+"/health", http.StatusOK))
 
 	// The event log cannot be written: a folder is in its place.
-	require.NoError(t, os.Remove(s.settings.EventLog))
+	require.Eventually(t, func() bool { return os.Remove(s.settings.EventLog) == nil }, patience, 10*time.Millisecond, "it is made a moment after the start")
 	require.NoError(t, os.Mkdir(s.settings.EventLog, 0o700))
 	require.Equal(t, http.StatusOK, s.send(http.MethodGet, "/v1/models", "").StatusCode)
 	require.Eventually(t, func() bool {

@@ -15,6 +15,10 @@ func newServerCommand() *cobra.Command {
 account: a stand-in provider is built in, a project and a token are made at the
 first start and kept for the next ones.
 
+With --store dynamodb and --bus eventbridge it shares tables and bus with the
+functions of a stack on AWS and with any number of further servers. Region and
+credentials are found as the AWS CLI finds them.
+
 Standard output has what to paste, standard error the log. SIGINT and SIGTERM
 let running requests end within --shutdown-timeout; a second one ends at once.
 
@@ -22,7 +26,8 @@ MANAGEMENT_TOKEN, ADMIN_USER and ADMIN_PASSWORD are read from the environment
 only; llm-proxy setup and --demo make token and password where they are missing.`,
 		Example: `llm-proxy server --demo
 llm-proxy server --addr 0.0.0.0:8443 --tls-cert cert.pem --tls-key key.pem
-llm-proxy server -d && llm-proxy server health && llm-proxy server stop`,
+llm-proxy server -d && llm-proxy server health && llm-proxy server stop
+llm-proxy server --addr 0.0.0.0:8080 --store dynamodb --bus eventbridge`,
 		Args: noArgs,
 		RunE: startServer,
 	}
@@ -48,6 +53,12 @@ func startServer(cmd *cobra.Command, _ []string) error {
 	daemon, err := cmd.Flags().GetBool("daemon")
 	if err != nil {
 		return err
+	}
+	if demo && (s.Store != storeSQLite || s.Bus != busSpool) {
+		return usageError("--demo keeps all it needs on this machine: leave --store and --bus out, or run without --demo")
+	}
+	if daemon && s.Bus == busEventBridge {
+		return usageError("with --bus eventbridge standard output has the events that neither bus nor queue takes, and a server in the background has none: leave -d out")
 	}
 	if demo && s.Providers != "" {
 		return usageError("--demo brings its own provider: leave --providers (LLM_PROXY_PROVIDERS) out, or run without --demo")

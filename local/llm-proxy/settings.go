@@ -2,6 +2,7 @@ package main
 
 import (
 	"fmt"
+	"io"
 	"time"
 
 	"go.uber.org/zap/zapcore"
@@ -35,12 +36,24 @@ type settings struct {
 	PIDFile     string         `env:"LLM_PROXY_PID_FILE" flag:"pid-file" help:"file that names the running server (default: llm-proxy.pid in the data folder)"`
 	Shutdown    time.Duration  `env:"LLM_PROXY_SHUTDOWN_TIMEOUT" envDefault:"30s" flag:"shutdown-timeout" help:"how long running requests may go on after a stop was asked for"`
 
+	Store         storeKind `env:"LLM_PROXY_STORE" envDefault:"sqlite" flag:"store" help:"where projects and tokens are kept: sqlite, on this machine; dynamodb, in the tables of a stack, which any number of servers and functions share"`
+	TokensTable   string    `env:"LLM_PROXY_TOKENS_TABLE" flag:"tokens-table" help:"with dynamodb: table of tokens"`
+	ControlTable  string    `env:"LLM_PROXY_CONTROL_TABLE" flag:"control-table" help:"with dynamodb: table of projects, listings and audit"`
+	SealingSecret string    `env:"LLM_PROXY_SEALING_SECRET" flag:"sealing-secret" help:"with dynamodb: name or ARN of the secret in Secrets Manager that provider keys are sealed with"`
+	KeysPrefix    string    `env:"LLM_PROXY_KEYS_PREFIX" flag:"keys-prefix" help:"with dynamodb: how the names of secrets begin that projects may refer to, such as stack/keys/ (default: projects may refer to none)"`
+	Bus           busKind   `env:"LLM_PROXY_BUS" envDefault:"spool" flag:"bus" help:"where events go: spool, to files on this machine, which dispatchers read; eventbridge, to the bus of a stack"`
+	EventBus      string    `env:"LLM_PROXY_EVENT_BUS" flag:"event-bus" help:"with eventbridge: name or ARN of the bus"`
+	SpillQueue    string    `env:"LLM_PROXY_SPILL_QUEUE" flag:"spill-queue" help:"with eventbridge: URL of the queue for events that the bus does not take"`
+	EventBucket   string    `env:"LLM_PROXY_EVENT_BUCKET" flag:"event-bucket" help:"with eventbridge: bucket for the bodies of events too large for the bus"`
+
 	ManagementToken     string `env:"MANAGEMENT_TOKEN" secret:"true" help:"credential of the management API, at least 32 characters (default: what setup or --demo has made)"`
 	ManagementTokenFile string `env:"LLM_PROXY_MANAGEMENT_TOKEN_FILE" flag:"management-token-file" help:"file that holds MANAGEMENT_TOKEN"`
 	AdminUser           string `env:"ADMIN_USER" envDefault:"admin" help:"user of the admin site"`
 	AdminPassword       string `env:"ADMIN_PASSWORD" secret:"true" help:"password of the admin site, at least 12 characters (default: what setup or --demo has made)"`
 
 	metricsAddrSet, dataDirSet, dbSet bool // these were asked for
+
+	eventLines io.Writer // with eventbridge: takes a line of each request's begin and end; nil is standard output
 }
 
 // metricsOff is the MetricsAddr of no listener.
@@ -70,4 +83,40 @@ func (s *sqliteSync) UnmarshalText(text []byte) error {
 		return nil
 	}
 	return fmt.Errorf("%q is neither normal nor full", text)
+}
+
+// storeKind is a setting of where projects and tokens are kept.
+type storeKind string
+
+const (
+	storeSQLite   storeKind = "sqlite"
+	storeDynamoDB storeKind = "dynamodb"
+)
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (k *storeKind) UnmarshalText(text []byte) error {
+	switch v := storeKind(text); v {
+	case storeSQLite, storeDynamoDB:
+		*k = v
+		return nil
+	}
+	return fmt.Errorf("%q is neither sqlite nor dynamodb", text)
+}
+
+// busKind is a setting of where events go.
+type busKind string
+
+const (
+	busSpool       busKind = "spool"
+	busEventBridge busKind = "eventbridge"
+)
+
+// UnmarshalText implements [encoding.TextUnmarshaler].
+func (k *busKind) UnmarshalText(text []byte) error {
+	switch v := busKind(text); v {
+	case busSpool, busEventBridge:
+		*k = v
+		return nil
+	}
+	return fmt.Errorf("%q is neither spool nor eventbridge", text)
 }

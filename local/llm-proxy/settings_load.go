@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"net"
 	"net/url"
 	"os"
@@ -117,6 +118,27 @@ func (s *settings) check() (problems []string) {
 	}
 	if s.PublicURL != "" && !isOrigin(s.PublicURL) {
 		add("LLM_PROXY_PUBLIC_URL", "%q is not an origin such as https://llm.example.com", s.PublicURL)
+	}
+	return append(problems, s.checkCloud()...)
+}
+
+// checkCloud names what store and bus of a stack lack.
+func (s *settings) checkCloud() (problems []string) {
+	need := func(why string, values map[string]string) {
+		for _, environment := range slices.Sorted(maps.Keys(values)) {
+			if values[environment] == "" {
+				problems = append(problems, fmt.Sprintf("%s is not set: %s needs it", settingName(environment), why))
+			}
+		}
+	}
+	if s.Store == storeDynamoDB {
+		need("--store dynamodb", map[string]string{"LLM_PROXY_TOKENS_TABLE": s.TokensTable, "LLM_PROXY_CONTROL_TABLE": s.ControlTable, "LLM_PROXY_SEALING_SECRET": s.SealingSecret})
+	}
+	if s.Bus == busEventBridge {
+		need("--bus eventbridge", map[string]string{"LLM_PROXY_EVENT_BUS": s.EventBus, "LLM_PROXY_SPILL_QUEUE": s.SpillQueue, "LLM_PROXY_EVENT_BUCKET": s.EventBucket})
+		if s.EventLog != "" {
+			problems = append(problems, settingName("LLM_PROXY_EVENT_LOG")+": is written from the spool: leave it out with --bus eventbridge, where a dispatcher of the stack takes its place")
+		}
 	}
 	return problems
 }

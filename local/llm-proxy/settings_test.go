@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"crypto/tls"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -16,6 +17,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sofatutor/llm-proxy/internal/bus/spool"
+	standin "github.com/sofatutor/llm-proxy/internal/demo/cloud"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 )
 
@@ -108,9 +110,9 @@ var settingEffects = map[string]func(t *testing.T){
 		require.Equal(t, http.StatusTooManyRequests, s.send(http.MethodGet, "/v1/models", "").StatusCode)
 	},
 	"LLM_PROXY_SQLITE_SYNC": func(t *testing.T) { // what it does to the disk is tested in package sqlite
-		require.False(t, parsed(t, "LLM_PROXY_SQLITE_SYNC", "").store(nil).FullSync)
-		require.False(t, parsed(t, "LLM_PROXY_SQLITE_SYNC", "normal").store(nil).FullSync)
-		require.True(t, parsed(t, "LLM_PROXY_SQLITE_SYNC", "full").store(nil).FullSync)
+		require.False(t, parsed(t, "LLM_PROXY_SQLITE_SYNC", "").sqlite(nil).FullSync)
+		require.False(t, parsed(t, "LLM_PROXY_SQLITE_SYNC", "normal").sqlite(nil).FullSync)
+		require.True(t, parsed(t, "LLM_PROXY_SQLITE_SYNC", "full").sqlite(nil).FullSync)
 	},
 	"LLM_PROXY_SPOOL_SYNC": func(t *testing.T) { // likewise, in package spool
 		require.Equal(t, spool.DefaultSync, parsed(t, "LLM_PROXY_SPOOL_SYNC", "").spool(nil).Sync)
@@ -147,6 +149,105 @@ var settingEffects = map[string]func(t *testing.T){
 		began := time.Now()
 		require.NoError(t, s.end())
 		require.GreaterOrEqual(t, time.Since(began), 1500*time.Millisecond)
+	},
+	"LLM_PROXY_STORE": func(t *testing.T) {
+		a := newAccount(t).withTables()
+		s := a.server(nil)
+		s.token = s.mint()
+		require.Equal(t, http.StatusOK, s.send(http.MethodGet, "/v1/models", "").StatusCode)
+		require.Equal(t, []string{"Bearer " + fakeProviderKey}, a.upstream.Requests()[0].Header["Authorization"])
+		projects, _, err := a.tables(nil).Projects(t.Context(), llmproxy.ProjectFilter{}, llmproxy.Page{Limit: 10})
+		require.NoError(t, err)
+		require.Len(t, projects, 1)
+		for _, name := range []string{"llm-proxy.db", "keys.json", "spool"} {
+			require.NoFileExists(t, filepath.Join(s.settings.DataDir, name))
+		}
+		require.Contains(t, get(t, s.url+"/health", http.StatusOK), `"status":"ok"`)
+		_, err = parseSettings(map[string]string{"LLM_PROXY_STORE": "redis"})
+		require.ErrorContains(t, err, "neither sqlite nor dynamodb")
+	},
+	"LLM_PROXY_TOKENS_TABLE": func(t *testing.T) {
+		a := newAccount(t).withTables()
+		other := map[string]string{"LLM_PROXY_TOKENS_TABLE": "other-tokens"}
+		a.tables(other)
+		_, token := a.mint(a.service(), 9)
+		for status, s := range map[int]*testServer{http.StatusOK: a.server(nil), http.StatusUnauthorized: a.server(other)} {
+			s.token = token
+			require.Equal(t, status, s.send(http.MethodGet, "/v1/models", "").StatusCode)
+		}
+	},
+	"LLM_PROXY_CONTROL_TABLE": func(t *testing.T) {
+		a := newAccount(t).withTables()
+		other := map[string]string{"LLM_PROXY_CONTROL_TABLE": "other-control"}
+		store := a.tables(other)
+		status, project := a.server(other).manage("projects", `{"name":"Team","api_key":"`+fakeProviderKey+`"}`)
+		require.Equal(t, http.StatusCreated, status, project.Raw)
+		projects, _, err := store.Projects(t.Context(), llmproxy.ProjectFilter{}, llmproxy.Page{Limit: 10})
+		require.NoError(t, err)
+		require.Len(t, projects, 1)
+	},
+	"LLM_PROXY_SEALING_SECRET": func(t *testing.T) {
+		a := newAccount(t).withTables()
+		_, token := a.mint(a.service(), 9)
+		for name, status := range map[string]int{"stack-sealing": http.StatusOK, "other-sealing": http.StatusServiceUnavailable, "no-sealing": http.StatusServiceUnavailable} {
+			s := a.server(map[string]string{"LLM_PROXY_SEALING_SECRET": name})
+			s.token = token
+			require.Equal(t, status, s.send(http.MethodGet, "/v1/models", "").StatusCode, name)
+		}
+		status, problem := a.server(map[string]string{"LLM_PROXY_SEALING_SECRET": "no-sealing"}).manage("projects", `{"name":"Team","api_key":"`+fakeProviderKey+`"}`)
+		require.Equal(t, http.StatusServiceUnavailable, status, problem.Raw)
+	},
+	"LLM_PROXY_KEYS_PREFIX": func(t *testing.T) {
+		a := newAccount(t).withTables()
+		const referring = `{"name":"Team","api_key_ref":"stack/keys/openai"}`
+		s := a.server(nil)
+		status, project := s.manage("projects", referring)
+		require.Equal(t, http.StatusCreated, status, project.Raw)
+		_, token := s.manage("tokens", `{"project_id":"`+project.Get("project_id").Str+`","duration_minutes":60}`)
+		s.token = token.Get("token").Str
+		require.Equal(t, http.StatusOK, s.send(http.MethodGet, "/v1/models", "").StatusCode)
+		require.Equal(t, []string{"Bearer " + fakeProviderKey}, a.upstream.Requests()[0].Header["Authorization"])
+		for _, prefix := range []string{"", "other/keys/"} {
+			status, problem := a.server(map[string]string{"LLM_PROXY_KEYS_PREFIX": prefix}).manage("projects", referring)
+			require.Equal(t, http.StatusBadRequest, status, problem.Raw)
+		}
+	},
+	"LLM_PROXY_BUS": func(t *testing.T) {
+		a := newAccount(t)
+		s := a.server(nil)
+		s.token = s.mint()
+		_, event := a.published(standin.Bus, eventID(s.send(http.MethodGet, "/v1/models", "")))
+		require.Equal(t, "complete", event.Get("outcome").Str)
+		require.NoFileExists(t, filepath.Join(s.settings.DataDir, "spool"))
+		_, err := parseSettings(map[string]string{"LLM_PROXY_BUS": "kafka"})
+		require.ErrorContains(t, err, "neither spool nor eventbridge")
+	},
+	"LLM_PROXY_EVENT_BUS": func(t *testing.T) {
+		a := newAccount(t)
+		s := a.server(map[string]string{"LLM_PROXY_EVENT_BUS": "other-bus"})
+		s.token = s.mint()
+		bus, _ := a.published(standin.Bus, eventID(s.send(http.MethodGet, "/v1/models", "")))
+		require.Equal(t, "other-bus", bus)
+	},
+	"LLM_PROXY_SPILL_QUEUE": func(t *testing.T) {
+		a := newAccount(t)
+		a.Make(standin.Illness{Bus: true})
+		s := a.server(nil)
+		s.token = s.mint()
+		queue, _ := a.published(standin.Queue, eventID(s.send(http.MethodGet, "/v1/models", "")))
+		require.Equal(t, a.env["LLM_PROXY_SPILL_QUEUE"], queue)
+	},
+	"LLM_PROXY_EVENT_BUCKET": func(t *testing.T) {
+		a := newAccount(t)
+		s := a.server(map[string]string{"LLM_PROXY_EVENT_BUCKET": "other-bodies"})
+		s.token = s.mint()
+		res := s.send(http.MethodPost, "/v1/chat/completions", chat, "X-Demo: events=3000")
+		_, err := io.Copy(io.Discard, res.Body)
+		require.NoError(t, err)
+		_, event := a.published(standin.Bus, eventID(res))
+		key := event.Get("response.body.s3").Str
+		require.NotEmpty(t, key, event.Raw)
+		require.Contains(t, string(a.Objects()["other-bodies/"+key]), "chat.completion.chunk")
 	},
 	"MANAGEMENT_TOKEN": func(t *testing.T) {
 		s := startPlain(t, map[string]string{"MANAGEMENT_TOKEN": "fake-management-token-of-32-chars-other"})

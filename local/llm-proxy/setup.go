@@ -65,6 +65,9 @@ func setup(cmd *cobra.Command, f *setupFlags) error {
 	if err != nil {
 		return err
 	}
+	if s.Store != storeSQLite {
+		return usageError("setup makes a project on this machine: with LLM_PROXY_STORE=%s, projects are made with llm-proxy manage project create", s.Store)
+	}
 	providers, err := readProviders(&s)
 	if err != nil {
 		return err
@@ -102,15 +105,16 @@ func (f *setupFlags) create(ctx context.Context, s *settings, providers *provide
 	if err != nil {
 		return token, secret, err
 	}
-	store, err := sqlite.Open(ctx, s.store(nil))
+	store, err := sqlite.Open(ctx, s.sqlite(nil))
 	if err != nil {
 		return token, secret, err
 	}
 	defer func() { err = errors.Join(err, store.Close()) }()
-	service, err := newService(s, store, llmproxy.NewSecret(keys.SealingSecret), providers)
+	sealer, err := newSealer(keys)
 	if err != nil {
 		return token, secret, err
 	}
+	service := newService(s, store, sealer, providers)
 	groups := []llmproxy.EndpointGroup{llmproxy.GroupInference}
 	if f.stored {
 		groups = append(groups, llmproxy.GroupStored)
