@@ -113,7 +113,9 @@ func breakOff(ill bool) {
 }
 
 func (c *Cloud) putEvents(w http.ResponseWriter, body []byte) {
-	var in struct{ Entries []struct{ EventBusName, Detail string } }
+	var in struct {
+		Entries []struct{ EventBusName, Detail string }
+	}
 	if json.Unmarshal(body, &in) != nil {
 		refuse(w, http.StatusBadRequest, "SerializationException")
 		return
@@ -133,7 +135,7 @@ func (c *Cloud) putEvents(w http.ResponseWriter, body []byte) {
 }
 
 func (c *Cloud) sendMessage(w http.ResponseWriter, body []byte) {
-	var in struct{ QueueUrl, MessageBody string } //nolint:revive,staticcheck // as AWS names them
+	var in struct{ QueueUrl, MessageBody string } //nolint:revive // as AWS names them
 	var message struct {
 		Detail json.RawMessage `json:"detail"`
 	}
@@ -147,7 +149,7 @@ func (c *Cloud) sendMessage(w http.ResponseWriter, body []byte) {
 }
 
 func (c *Cloud) getSecret(w http.ResponseWriter, body []byte) {
-	var in struct{ SecretId, VersionStage string } //nolint:revive,staticcheck // as AWS names them
+	var in struct{ SecretId, VersionStage string } //nolint:revive // as AWS names them
 	if json.Unmarshal(body, &in) != nil {
 		refuse(w, http.StatusBadRequest, "SerializationException")
 		return
