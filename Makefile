@@ -86,6 +86,14 @@ prices: ## take a newer table of prices from LiteLLM's wheel (PRICES=version): i
 vuln: tools ## known vulnerabilities in what the programs call; says so where the database does not answer
 	@infra/tools/vuln.sh $(TOOLS)/govulncheck
 
+# What `sam build` calls for each function, with ARTIFACTS_DIR set. GOARCH=amd64 goes with the parameter Architecture=x86_64.
+build-Proxy:        ; @$(call build-function,proxy)
+
+define build-function
+GOOS=linux GOARCH=$(or $(GOARCH),arm64) CGO_ENABLED=0 go build -trimpath -tags lambda.norpc -ldflags "-s -w $(2)" -o "$(ARTIFACTS_DIR)/bootstrap" ./functions/$(1)
+for f in providers*.yaml; do if [ -f "$$f" ]; then cp "$$f" "$(ARTIFACTS_DIR)/"; fi; done
+endef
+
 clean: ## remove what was built
 	@rm -rf bin dist $(COVERFILE)
 
