@@ -33,6 +33,7 @@ func commands() []*cobra.Command {
 	return []*cobra.Command{
 		newSetupCommand(),
 		newServerCommand(),
+		newLambdaCommand(),
 		newManageCommand(),
 		newDispatcherCommand(),
 		newOpenAICommand(),
