@@ -69,7 +69,8 @@ const (
 )
 
 // Sweep removes tokens that expired, projects that were deleted (with their tokens) and audit entries, each so long ago that nobody
-// looks for them any more, idempotency keys that are forgotten, and what the ledger keeps no longer. It returns how many rows went.
+// looks for them any more, what the ledger keeps no longer, and at once idempotency keys that are forgotten, sessions that are over and
+// attempts to sign in that no longer count. It returns how many rows went.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int64, err error) {
 	old, oldAudit := toMillis(now.Add(-keepTokens)), toMillis(now.Add(-keepAudit))
 	err = s.write(ctx, func(tx *sql.Tx) error {
@@ -82,6 +83,8 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int64, err er
 			{`DELETE FROM projects WHERE deleted_at > 0 AND deleted_at < ?`, old},
 			{`DELETE FROM audit WHERE time < ?`, oldAudit},
 			{`DELETE FROM idempotency WHERE until <= ?`, toMillis(now)},
+			{`DELETE FROM sessions WHERE expires_at <= ?`, toMillis(now)},
+			{`DELETE FROM sign_ins WHERE until <= ?`, toMillis(now)},
 		} {
 			result, err := tx.ExecContext(ctx, step.query, step.arg)
 			if err != nil {

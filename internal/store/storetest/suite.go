@@ -33,6 +33,13 @@ type Store interface {
 
 	AppendAudit(ctx context.Context, entry llmproxy.AuditEntry) error
 	Audit(ctx context.Context, f llmproxy.AuditFilter, page llmproxy.Page) ([]llmproxy.AuditEntry, bool, error)
+
+	CreateSession(ctx context.Context, s llmproxy.Session, entry llmproxy.AuditEntry) error
+	Session(ctx context.Context, hash llmproxy.SessionHash) (llmproxy.Session, error)
+	ExtendSession(ctx context.Context, s llmproxy.Session) error
+	EndSession(ctx context.Context, hash llmproxy.SessionHash, entry llmproxy.AuditEntry) error
+	CountSignIn(ctx context.Context, attempt llmproxy.SignIn) (time.Duration, error)
+	ForgiveSignIn(ctx context.Context, attempt llmproxy.SignIn) error
 }
 
 // Engine is what the suite runs on.
@@ -69,6 +76,12 @@ func Run(t *testing.T, engine Engine) {
 		"projects are listed by page and filter":                testProjectList,
 		"tokens are listed by page and filter":                  testTokenList,
 		"texts come back as they went in":                       testTexts,
+		"a session holds until it is ended, for all at once":    testSessions,
+		"a session and its entry stand together":                testSessionEntries,
+		"an ended session is not extended":                      testExtendEnded,
+		"attempts to sign in count exactly, whoever comes":      testSignIns,
+		"attempts no longer count when their time is over":      testSignInsPass,
+		"an attempt that succeeds is taken back":                testSignInsForgiven,
 	} {
 		t.Run(name, func(t *testing.T) { test(t, engine) })
 	}
