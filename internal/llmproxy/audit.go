@@ -1,6 +1,10 @@
 package llmproxy
 
-import "time"
+import (
+	"net"
+	"strings"
+	"time"
+)
 
 // AuditID names an audit entry; it is a UUIDv7, so entries sort by time.
 type AuditID struct{ UUID }
@@ -11,6 +15,22 @@ type Actor struct {
 	ClientAddr string // the connection's peer, without port; empty for "local"
 	Forwarded  string // X-Forwarded-For as the peer claims it
 	RequestID  string // of the management request
+}
+
+// maxForwarded is how many characters of X-Forwarded-For are kept.
+const maxForwarded = 512
+
+// NewActor is who sends a request, as far as its connection tells: nobody has a name before the credential was looked at.
+func NewActor(remoteAddr string, forwardedFor []string, requestID string) Actor {
+	host, _, err := net.SplitHostPort(remoteAddr)
+	if err != nil {
+		host = remoteAddr
+	}
+	forwarded := strings.ToValidUTF8(strings.Join(forwardedFor, ", "), "�")
+	if runes := []rune(forwarded); len(runes) > maxForwarded {
+		forwarded = string(runes[:maxForwarded])
+	}
+	return Actor{Name: "unknown", ClientAddr: host, Forwarded: forwarded, RequestID: requestID}
 }
 
 // Outcomes of an audit entry.

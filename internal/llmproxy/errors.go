@@ -22,6 +22,10 @@ var (
 	ErrUnavailable = errors.New("store unavailable")
 	// ErrConflict: the revision asked for is not the current one.
 	ErrConflict = errors.New("changed by somebody else meanwhile")
+	// ErrNoCredential: the request has no credential of the kind that is asked for.
+	ErrNoCredential = errors.New("no credential")
+	// ErrForbidden: the credential is good, the request is not to be made with it.
+	ErrForbidden = errors.New("not to be done with this credential")
 	// ErrKeyReused: the idempotency key belongs to another request.
 	ErrKeyReused = errors.New("idempotency key used for another request")
 	// ErrKeyUnavailable: the provider key cannot be opened: the sealing secret is missing or another one, or the ciphertext is

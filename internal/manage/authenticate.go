@@ -20,11 +20,12 @@ type Authenticator interface {
 	Authenticate(r *http.Request) (actor string, err error)
 }
 
+// What an authenticator says by its errors.
 var (
 	// ErrNoCredential: the request has no credential of this kind.
-	ErrNoCredential = errors.New("no credential")
+	ErrNoCredential = llmproxy.ErrNoCredential
 	// ErrForbidden: the credential is good, the request is not to be made with it.
-	ErrForbidden = errors.New("not to be done with this credential")
+	ErrForbidden = llmproxy.ErrForbidden
 )
 
 // minManagementToken is the least length of a management token.

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
 	"net/url"
 	"regexp"
@@ -26,6 +25,7 @@ type HandlerConfig struct {
 	Service        *Service        // required
 	Authenticators []Authenticator // asked in this order; at least one
 	Providers      *provider.Set   // what GET /manage/info tells; required
+	Refusals       *Refusals       // where refused attempts are told; nil is its own
 
 	Ledger Ledger // what usage and requests are answered from; nil if there is none
 
@@ -35,11 +35,8 @@ type HandlerConfig struct {
 	Log     *zap.Logger
 }
 
-// Limits of a request.
-const (
-	maxBody      = 64 << 10
-	maxForwarded = 512 // characters of X-Forwarded-For that are kept
-)
+// maxBody is how large a request's body may be.
+const maxBody = 64 << 10
 
 // requestIDHeader is the header of an answer that names its request, as in the audit and the log.
 const requestIDHeader = "X-Llm-Proxy-Request-Id"
@@ -52,8 +49,8 @@ type Handler struct {
 	mux      *http.ServeMux
 	api      huma.API
 	document []byte    // OpenAPI, as JSON
-	refusals *refusals // of those who may do nothing
-	changes  *refusals // of those who may, counted apart: whoever knocks without end hides nothing of what operators do
+	refusals *Refusals // of those who may do nothing
+	changes  *Refusals // of those who may, counted apart: whoever knocks without end hides nothing of what operators do
 }
 
 // NewHandler returns the management API.
@@ -67,8 +64,11 @@ func NewHandler(cfg HandlerConfig) (*Handler, error) {
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
 	}
-	h := &Handler{cfg: cfg, service: cfg.Service, log: cfg.Log, mux: http.NewServeMux(), refusals: &refusals{service: cfg.Service, log: cfg.Log}}
-	h.changes = &refusals{service: cfg.Service, log: cfg.Log, action: actionChange}
+	if cfg.Refusals == nil {
+		cfg.Refusals = NewRefusals(cfg.Service, cfg.Log)
+	}
+	h := &Handler{cfg: cfg, service: cfg.Service, log: cfg.Log, mux: http.NewServeMux(), refusals: cfg.Refusals}
+	h.changes = &Refusals{service: cfg.Service, log: cfg.Log, action: actionChange}
 	h.api = humago.New(h.mux, apiConfig())
 	h.api.UseMiddleware(h.tellRefused)
 	h.addProjects()
@@ -86,8 +86,8 @@ func NewHandler(cfg HandlerConfig) (*Handler, error) {
 
 // Close stores what is still to be told of refused attempts.
 func (h *Handler) Close() {
-	h.refusals.flush()
-	h.changes.flush()
+	h.refusals.Close()
+	h.changes.Close()
 }
 
 // apiConfig has no documentation page (the framework's loads scripts from elsewhere) and adds nothing to answers.
@@ -155,15 +155,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // actorOf is who sends the request, as far as the connection tells.
 func actorOf(r *http.Request, requestID string) llmproxy.Actor {
-	host, _, err := net.SplitHostPort(r.RemoteAddr)
-	if err != nil {
-		host = r.RemoteAddr
-	}
-	forwarded := strings.ToValidUTF8(strings.Join(r.Header.Values("X-Forwarded-For"), ", "), "�")
-	if runes := []rune(forwarded); len(runes) > maxForwarded {
-		forwarded = string(runes[:maxForwarded])
-	}
-	return llmproxy.Actor{Name: "unknown", ClientAddr: host, Forwarded: forwarded, RequestID: requestID}
+	return llmproxy.NewActor(r.RemoteAddr, r.Header.Values("X-Forwarded-For"), requestID)
 }
 
 // refuse answers a request that nobody may make, and tells of it.
@@ -174,7 +166,7 @@ func (h *Handler) refuse(w http.ResponseWriter, r *http.Request, actor llmproxy.
 		writeProblem(w, newProblem(http.StatusServiceUnavailable, "The store does not answer. Try again."))
 		return
 	}
-	h.refusals.add(r.Context(), actor, err.Error())
+	h.refusals.Add(r.Context(), actor, actionAuthenticate, err.Error())
 	if errors.Is(err, ErrForbidden) {
 		writeProblem(w, newProblem(http.StatusForbidden, "This must not be done with this credential."))
 		return

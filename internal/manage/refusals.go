@@ -17,11 +17,12 @@ const maxRefusals = 60
 // actionAuthenticate is what a refused attempt is called.
 const actionAuthenticate = "authenticate"
 
-// refusals stores refused attempts: one entry each up to the limit, then one that counts the rest of its minute.
-type refusals struct {
+// Refusals stores refused attempts: one entry each up to the limit, then one that counts the rest of its minute. All doors of a process
+// share one. It is safe for concurrent use.
+type Refusals struct {
 	service *Service
 	log     *zap.Logger
-	action  string // what was tried; empty is actionAuthenticate
+	action  string // what the summary calls the attempts; empty is actionAuthenticate
 
 	mu         sync.Mutex
 	minute     time.Time // when the current minute began
@@ -30,19 +31,27 @@ type refusals struct {
 	timer      *time.Timer // ends a minute that has suppressed any
 }
 
-// add stores an attempt.
-func (r *refusals) add(ctx context.Context, actor llmproxy.Actor, reason string) {
+// NewRefusals returns what stores refused attempts; log is told of those that cannot be.
+func NewRefusals(service *Service, log *zap.Logger) *Refusals {
+	return &Refusals{service: service, log: log}
+}
+
+// Close stores what is still to be told.
+func (r *Refusals) Close() { r.flush() }
+
+// Add stores an attempt. The reason must not repeat what was sent.
+func (r *Refusals) Add(ctx context.Context, actor llmproxy.Actor, action, reason string) {
 	due, own := r.count(r.service.now())
 	if due > 0 {
 		r.summary(ctx, due)
 	}
 	if own {
-		r.store(ctx, actor, reason, 0)
+		r.store(ctx, actor, action, reason, 0)
 	}
 }
 
 // count says whether an attempt at now has an entry of its own, and how many of the minute before have none yet.
-func (r *refusals) count(now time.Time) (due int64, own bool) {
+func (r *Refusals) count(now time.Time) (due int64, own bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if age := now.Sub(r.minute); age < 0 || age >= time.Minute {
@@ -61,7 +70,7 @@ func (r *refusals) count(now time.Time) (due int64, own bool) {
 }
 
 // take takes what was suppressed; the caller holds the lock.
-func (r *refusals) take() int64 {
+func (r *Refusals) take() int64 {
 	n := r.suppressed
 	r.suppressed = 0
 	if r.timer != nil {
@@ -72,7 +81,7 @@ func (r *refusals) take() int64 {
 }
 
 // flush stores what was suppressed.
-func (r *refusals) flush() {
+func (r *Refusals) flush() {
 	r.mu.Lock()
 	n := r.take()
 	r.mu.Unlock()
@@ -81,13 +90,13 @@ func (r *refusals) flush() {
 	}
 }
 
-func (r *refusals) summary(ctx context.Context, n int64) {
-	r.store(ctx, llmproxy.Actor{Name: "unknown"}, "more attempts in this minute than are told one by one", n)
+func (r *Refusals) summary(ctx context.Context, n int64) {
+	r.store(ctx, llmproxy.Actor{Name: "unknown"}, cmp.Or(r.action, actionAuthenticate), "more attempts in this minute than are told one by one", n)
 }
 
 // store outlives the request: whoever hangs up at once is told of too.
-func (r *refusals) store(ctx context.Context, actor llmproxy.Actor, reason string, suppressed int64) {
-	if err := r.service.Refuse(context.WithoutCancel(ctx), actor, cmp.Or(r.action, actionAuthenticate), reason, suppressed); err != nil {
+func (r *Refusals) store(ctx context.Context, actor llmproxy.Actor, action, reason string, suppressed int64) {
+	if err := r.service.Refuse(context.WithoutCancel(ctx), actor, action, reason, suppressed); err != nil {
 		r.log.Error("a refused attempt could not be stored", zap.String("request_id", actor.RequestID), zap.String("reason", reason), zap.Error(err))
 	}
 }
