@@ -25,7 +25,7 @@ type wireUsage struct {
 	To      time.Time      `json:"to" doc:"End of the last hour"`
 	Bucket  string         `json:"bucket,omitempty" enum:"hour,day"`
 	GroupBy []string       `json:"group_by" nullable:"false" enum:"project_id,token_id,model"`
-	Total   Tally      `json:"total" doc:"Of all rows"`
+	Total   Tally          `json:"total" doc:"Of all rows"`
 	Rows    []wireUsageRow `json:"rows" nullable:"false" doc:"By start, then project, token and model. What nobody asked in has no row"`
 }
 
@@ -45,7 +45,7 @@ type Tally struct {
 	Metered   int64      `json:"metered" doc:"Requests whose usage is known; usage is the sum over these"`
 	Estimated int64      `json:"estimated" doc:"Those of the metered whose usage was counted here"`
 	Priced    int64      `json:"priced" doc:"Requests whose cost is known; cost_usd is the sum over these"`
-	Usage     Units  `json:"usage"`
+	Usage     Units      `json:"usage"`
 	CostUSD   decimal    `json:"cost_usd,omitempty" doc:"Exact to 12 digits after the point"`
 	Latency   *wireTimes `json:"latency_ms,omitempty" doc:"From the request's head to the end of the answer"`
 	FirstByte *wireTimes `json:"first_byte_ms,omitempty" doc:"From the request's head to the first byte of the answer's body"`

@@ -30,8 +30,9 @@ func (p *parts) handler() http.Handler {
 			"/health/live":  onlyGet(checks.live),
 			"/health/ready": onlyGet(checks.ready),
 			managementPath:  p.api,
+			adminPath:       p.admin,
 		},
-		under: []prefixed{{managementPath + "/", p.api}},
+		under: []prefixed{{managementPath + "/", p.api}, {adminPath + "/", p.admin}},
 		proxy: p.proxy,
 	}
 }

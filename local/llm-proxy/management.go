@@ -3,22 +3,38 @@ package main
 import (
 	"go.uber.org/zap"
 
+	"github.com/sofatutor/llm-proxy/internal/admin"
 	"github.com/sofatutor/llm-proxy/internal/manage"
 )
 
-// managementPath begins the paths of the management API.
-const managementPath = "/manage"
+// Where the paths of the management API, and of sign-in and the site, begin.
+const (
+	managementPath = "/manage"
+	adminPath      = "/admin"
+)
 
-// openManagement joins the management API.
+// openManagement joins the management API and the sign-in of operators, whose sessions are good for it too.
 func (p *parts) openManagement(s *settings, log *zap.Logger, closers *closers) error {
 	bearer, err := manage.NewBearer(p.operators.token)
 	if err != nil {
 		return err
 	}
+	refusals := manage.NewRefusals(p.service, log)
+	var origins []string
+	if s.PublicURL != "" {
+		origins = append(origins, s.PublicURL)
+	}
+	p.admin, err = admin.New(admin.Config{
+		Store: p.store, Refusals: refusals, User: p.operators.user, Password: p.operators.password, Origins: origins, Log: log,
+	})
+	if err != nil {
+		return err
+	}
 	p.api, err = manage.NewHandler(manage.HandlerConfig{
 		Service:        p.service,
-		Authenticators: []manage.Authenticator{bearer},
+		Authenticators: []manage.Authenticator{bearer, p.admin},
 		Providers:      p.providers,
+		Refusals:       refusals,
 		Version:        version,
 		Store:          string(s.Store),
 		Bus:            string(s.Bus),

@@ -6,6 +6,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/sofatutor/llm-proxy/internal/admin"
 	"github.com/sofatutor/llm-proxy/internal/bus/spool"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 	"github.com/sofatutor/llm-proxy/internal/manage"
@@ -24,6 +25,7 @@ type parts struct {
 	service   *manage.Service // what the management side does
 	operators operators       // who may do it
 	api       *manage.Handler // how it is asked
+	admin     *admin.Handler  // how operators sign in from a browser
 	spool     *spool.Spool    // nil where events go to a bus
 	bus       *cloudBus       // nil where they go to the spool
 	eventLog  *deliverer      // nil without one

@@ -7,6 +7,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/sofatutor/llm-proxy/internal/admin"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 	"github.com/sofatutor/llm-proxy/internal/manage"
 	"github.com/sofatutor/llm-proxy/internal/proxy"
@@ -19,6 +20,7 @@ import (
 type store interface {
 	proxy.Store
 	manage.Store
+	admin.Store
 	// Ping says whether it answers.
 	Ping(ctx context.Context) error
 	Close() error
