@@ -25,10 +25,6 @@ var (
 	_ manage.Authenticator = (*admin.Handler)(nil)
 )
 
-func openAgain(s *site) (*sqlite.Store, error) {
-	return sqlite.Open(context.Background(), sqlite.Config{Path: s.path})
-}
-
 func TestEveryAnswerIsKeptFromOtherSitesAndCaches(t *testing.T) {
 	s := newSite(t)
 	for path, status := range map[string]int{"/admin": 308, "/admin/": 200, "/admin/api/session": 401, "/admin/other": 404, "/admin/api/sess%69on": 404, "/admin/api/session/": 404} {

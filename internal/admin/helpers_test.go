@@ -4,12 +4,14 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -75,11 +77,39 @@ func (l *logs) String() string {
 
 // site is a server with the admin side and the management API over a real store.
 type site struct {
-	store *sqlite.Store
-	path  string
-	clock *clock
-	logs  *logs
-	url   string
+	store  *sqlite.Store
+	path   string
+	clock  *clock
+	logs   *logs
+	url    string
+	broken atomic.Bool // the store does not answer sign-in
+}
+
+// breakable is a store that does not answer while it is broken.
+type breakable struct {
+	admin.Store
+	broken *atomic.Bool
+}
+
+func (b breakable) answer() error {
+	if b.broken.Load() {
+		return fmt.Errorf("%w: the disk is gone", llmproxy.ErrUnavailable)
+	}
+	return nil
+}
+
+func (b breakable) Session(ctx context.Context, hash llmproxy.SessionHash) (llmproxy.Session, error) {
+	if err := b.answer(); err != nil {
+		return llmproxy.Session{}, err
+	}
+	return b.Store.Session(ctx, hash)
+}
+
+func (b breakable) CountSignIn(ctx context.Context, a llmproxy.SignIn) (time.Duration, error) {
+	if err := b.answer(); err != nil {
+		return 0, err
+	}
+	return b.Store.CountSignIn(ctx, a)
 }
 
 func newSite(t testing.TB, change ...func(*admin.Config)) *site {
@@ -102,7 +132,7 @@ func openSite(t testing.TB, path string, c *clock, change ...func(*admin.Config)
 	service := manage.New(manage.Config{Store: s.store, Sealer: sealer, Providers: []string{"openai"}, Default: "openai", Now: c.now})
 	refusals := manage.NewRefusals(service, log)
 	t.Cleanup(refusals.Close)
-	cfg := admin.Config{Store: s.store, Refusals: refusals, User: user, Password: llmproxy.NewSecret(password), Now: c.now, Log: log}
+	cfg := admin.Config{Store: breakable{s.store, &s.broken}, Refusals: refusals, User: user, Password: llmproxy.NewSecret(password), Now: c.now, Log: log}
 	for _, one := range change {
 		one(&cfg)
 	}

@@ -220,7 +220,7 @@ func TestNoSecretIsLoggedStoredOrAnswered(t *testing.T) {
 	said += s.want(t, http.StatusForbidden, "DELETE", sessionPath, "", cookie).body
 	said += s.want(t, http.StatusUnauthorized, "GET", "/manage/info", "", "Cookie: llmp_session=sk-fake-"+value).body
 	said += s.want(t, http.StatusOK, "GET", "/manage/audit", "", cookie).body
-	require.NoError(t, s.store.Close()) // from here on it fails, and that is logged
+	s.broken.Store(true)
 	for _, path := range []string{sessionPath, "/manage/info"} {
 		said += s.want(t, http.StatusServiceUnavailable, "GET", path, "", cookie).body
 	}
@@ -237,6 +237,4 @@ func TestNoSecretIsLoggedStoredOrAnswered(t *testing.T) {
 	for _, secret := range []string{password, "sk-fake", value, string(raw)} {
 		require.NotContains(t, said, secret)
 	}
-	s.store, err = openAgain(s)
-	require.NoError(t, err)
 }

@@ -17,7 +17,7 @@ func TestTheFrontDecidesByTheRawPath(t *testing.T) {
 	is := func(name string) http.Handler {
 		return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) { fmt.Fprint(w, name, " ", r.RequestURI) })
 	}
-	f := &front{exact: map[string]http.Handler{"/health": is("health")}, under: []prefixed{{"/manage/", is("manage")}}, proxy: is("proxy")}
+	f := &front{exact: map[string]http.Handler{"/health": is("health")}, under: []prefixed{{"/manage/", is("manage")}, {"/admin/", is("admin")}}, proxy: is("proxy")}
 	for target, want := range map[string]string{
 		"/health":                  "health",
 		"/health?x=1":              "health",
@@ -32,6 +32,11 @@ func TestTheFrontDecidesByTheRawPath(t *testing.T) {
 		"/manage/":                 "manage",
 		"/manage":                  "proxy",
 		"/managed/tokens":          "proxy",
+		"/admin/":                  "admin",
+		"/admin/api/session":       "admin",
+		"/admin/../v1/models":      "admin",
+		"/administration/":         "proxy",
+		"/%61dmin/api/session":     "proxy",
 		"/manage%2ftokens":         "proxy",
 		"/./manage/tokens":         "proxy",
 		"/v1/manage/tokens":        "proxy",

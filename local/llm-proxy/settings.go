@@ -25,7 +25,7 @@ type settings struct {
 	Ledger      bool           `env:"LLM_PROXY_LEDGER" envDefault:"true" flag:"ledger" help:"keep the ledger that usage and requests are answered from: true, or false to leave it to llm-proxy dispatcher --service ledger"`
 	TLSCert     string         `env:"LLM_PROXY_TLS_CERT" flag:"tls-cert" help:"certificate chain in PEM, to serve HTTPS; needs --tls-key"`
 	TLSKey      string         `env:"LLM_PROXY_TLS_KEY" flag:"tls-key" help:"private key of the certificate in PEM"`
-	PublicURL   string         `env:"LLM_PROXY_PUBLIC_URL" flag:"public-url" help:"origin under which clients reach the server, for what is printed (default: the address it listens on)"`
+	PublicURL   string         `env:"LLM_PROXY_PUBLIC_URL" flag:"public-url" help:"origin under which clients reach the server, for what is printed, and whose pages may change things with a session (default: the address it listens on)"`
 	Capture     capture        `env:"LLM_PROXY_CAPTURE" envDefault:"full" flag:"capture" help:"what is kept of bodies in events where a project does not say: full, or metadata for nothing"`
 	MaxPerToken int            `env:"LLM_PROXY_MAX_CONCURRENT_PER_TOKEN" envDefault:"64" flag:"max-concurrent-per-token" help:"requests of one token under way at once; 0 is no limit"`
 	DefaultMax  int64          `env:"LLM_PROXY_DEFAULT_MAX_REQUESTS" flag:"default-max-requests" help:"lifetime cap of a token minted without one (default: none)"`
@@ -48,8 +48,8 @@ type settings struct {
 
 	ManagementToken     string `env:"MANAGEMENT_TOKEN" secret:"true" help:"credential of the management API, at least 32 characters (default: what setup or --demo has made)"`
 	ManagementTokenFile string `env:"LLM_PROXY_MANAGEMENT_TOKEN_FILE" flag:"management-token-file" help:"file that holds MANAGEMENT_TOKEN"`
-	AdminUser           string `env:"ADMIN_USER" envDefault:"admin" help:"user of the admin site"`
-	AdminPassword       string `env:"ADMIN_PASSWORD" secret:"true" help:"password of the admin site, at least 12 characters (default: what setup or --demo has made)"`
+	AdminUser           string `env:"ADMIN_USER" envDefault:"admin" help:"user who signs in at /admin"`
+	AdminPassword       string `env:"ADMIN_PASSWORD" secret:"true" help:"password of that user, at least 12 characters; another one ends all sessions (default: what setup or --demo has made)"`
 
 	metricsAddrSet, dataDirSet, dbSet bool // these were asked for
 

@@ -81,6 +81,10 @@ var settingEffects = map[string]func(t *testing.T){
 	"LLM_PROXY_PUBLIC_URL": func(t *testing.T) {
 		s := start(t, map[string]string{"LLM_PROXY_PUBLIC_URL": "https://llm.example.com"})
 		require.Contains(t, s.printed, "export OPENAI_BASE_URL=https://llm.example.com/v1\n")
+		// Pages of that origin may change things with a session.
+		for origin, status := range map[string]int{"https://llm.example.com": http.StatusUnauthorized, "https://evil.example": http.StatusForbidden} {
+			require.Equal(t, status, s.signIn("admin", "fake-wrong-password", "Origin: "+origin).StatusCode)
+		}
 		for _, wrong := range []string{"llm.example.com", "https://llm.example.com/v1", "ftp://llm.example.com", "https://u:p@llm.example.com", "https://"} {
 			_, err := parseSettings(map[string]string{"LLM_PROXY_PUBLIC_URL": wrong})
 			require.ErrorContains(t, err, "is not an origin", wrong)
@@ -266,14 +270,19 @@ var settingEffects = map[string]func(t *testing.T){
 		require.ErrorContains(t, err, "give one of them")
 	},
 	"ADMIN_USER": func(t *testing.T) {
-		require.Equal(t, "admin", openedParts(t, startPlain(t, nil)).operators.user)
-		require.Equal(t, "root", openedParts(t, startPlain(t, map[string]string{"ADMIN_USER": "root"})).operators.user)
+		usual := startPlain(t, nil)
+		require.Equal(t, http.StatusNoContent, usual.signIn("admin", "fake-password").StatusCode)
+		require.Equal(t, http.StatusUnauthorized, usual.signIn("root", "fake-password").StatusCode)
+		other := startPlain(t, map[string]string{"ADMIN_USER": "root"})
+		require.Equal(t, http.StatusNoContent, other.signIn("root", "fake-password").StatusCode)
+		require.Equal(t, http.StatusUnauthorized, other.signIn("admin", "fake-password").StatusCode)
 		_, err := parseSettings(map[string]string{"ADMIN_USER": "a:b"})
 		require.ErrorContains(t, err, "ADMIN_USER: must not have a colon")
 	},
 	"ADMIN_PASSWORD": func(t *testing.T) {
 		s := startPlain(t, map[string]string{"ADMIN_PASSWORD": "fake-other-password"})
-		require.Equal(t, "fake-other-password", openedParts(t, s).operators.password.Reveal())
+		require.Equal(t, http.StatusNoContent, s.signIn("admin", "fake-other-password").StatusCode)
+		require.Equal(t, http.StatusUnauthorized, s.signIn("admin", "fake-password").StatusCode)
 		_, err := tryStart(t, map[string]string{"ADMIN_PASSWORD": "short"})
 		require.ErrorContains(t, err, "ADMIN_PASSWORD has 5 characters")
 	},

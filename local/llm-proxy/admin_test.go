@@ -1,0 +1,71 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"net/http"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+)
+
+// signIn sends user and password as a page of the site does; headers override.
+func (s *testServer) signIn(user, password string, headers ...string) *http.Response {
+	s.t.Helper()
+	return s.ask(http.MethodPost, "/admin/api/session", fmt.Sprintf(`{"user":%q,"password":%q}`, user, password), headers...)
+}
+
+// ask sends a request without a token.
+func (s *testServer) ask(method, path, body string, headers ...string) *http.Response {
+	s.t.Helper()
+	req, err := http.NewRequestWithContext(s.t.Context(), method, s.url+path, strings.NewReader(body))
+	require.NoError(s.t, err)
+	req.Header.Set("Content-Type", "application/json")
+	for _, header := range headers {
+		name, value, _ := strings.Cut(header, ": ")
+		req.Header.Set(name, value)
+	}
+	res, err := http.DefaultClient.Do(req)
+	require.NoError(s.t, err)
+	s.t.Cleanup(func() { res.Body.Close() })
+	return res
+}
+
+// TestASignOutHoldsInEveryServerOnTheDatabase: two servers with a database in common share nothing else.
+func TestASignOutHoldsInEveryServerOnTheDatabase(t *testing.T) {
+	db := map[string]string{"LLM_PROXY_DB": filepath.Join(t.TempDir(), "shared.db")}
+	one, two := startPlain(t, db), startPlain(t, db)
+	require.NotEqual(t, one.url, two.url)
+	res := one.signIn("admin", "fake-password")
+	require.Equal(t, http.StatusNoContent, res.StatusCode)
+	require.Len(t, res.Cookies(), 1)
+	cookie := "Cookie: llmp_session=" + res.Cookies()[0].Value
+	for _, s := range []*testServer{one, two} {
+		require.Equal(t, http.StatusOK, s.ask(http.MethodGet, "/admin/api/session", "", cookie).StatusCode)
+		created := s.ask(http.MethodPost, "/manage/projects", `{"name":"demo","api_key":"sk-fake-provider-key"}`, cookie, "Sec-Fetch-Site: same-origin")
+		require.Equal(t, http.StatusCreated, created.StatusCode)
+		require.Equal(t, http.StatusForbidden, s.ask(http.MethodPost, "/manage/projects", `{"name":"demo","api_key":"sk-fake-provider-key"}`, cookie, "Sec-Fetch-Site: cross-site").StatusCode)
+	}
+	require.Equal(t, http.StatusNoContent, two.ask(http.MethodDelete, "/admin/api/session", "", cookie, "Sec-Fetch-Site: same-origin").StatusCode)
+	for _, s := range []*testServer{one, two} {
+		require.Equal(t, http.StatusUnauthorized, s.ask(http.MethodGet, "/admin/api/session", "", cookie).StatusCode)
+		require.Equal(t, http.StatusUnauthorized, s.ask(http.MethodGet, "/manage/projects", "", cookie).StatusCode)
+	}
+	require.NoError(t, one.end())
+	require.NoError(t, two.end())
+	for _, secret := range []string{"fake-password", res.Cookies()[0].Value} {
+		require.NotContains(t, one.log.String()+two.log.String(), secret)
+	}
+}
+
+func TestTheAdminPageSaysHowToManageWithoutTheSite(t *testing.T) {
+	s := startPlain(t, nil)
+	res := s.ask(http.MethodGet, "/admin", "") // is led to /admin/
+	body, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	require.Equal(t, http.StatusOK, res.StatusCode)
+	require.Contains(t, string(body), "llm-proxy manage --help")
+	require.Equal(t, http.StatusNotFound, s.ask(http.MethodGet, "/admin/nothing", "").StatusCode)
+}
