@@ -16,9 +16,14 @@ const cookieName = "llmp_session"
 // secretBytes is how long a session's secret is.
 const secretBytes = 32
 
-// newCookie carries a session's secret. It has no lifetime of its own: the store says when the session is over.
-func newCookie(r *http.Request, value string) *http.Cookie {
-	return &http.Cookie{Name: cookieName, Value: value, Path: "/", HttpOnly: true, Secure: !isLoopbackHTTP(r), SameSite: http.SameSiteStrictMode}
+// newCookie carries a session's secret. It has no lifetime of its own, as the store says when the session is over; one without a secret
+// makes the browser forget it.
+func newCookie(r *http.Request, secret string) *http.Cookie {
+	c := &http.Cookie{Name: cookieName, Value: secret, Path: "/", HttpOnly: true, Secure: !isLoopbackHTTP(r), SameSite: http.SameSiteStrictMode} //nolint:gosec // not Secure on loopback alone
+	if secret == "" {
+		c.MaxAge = -1
+	}
+	return c
 }
 
 // secretOf reads the session's secret from a request. It is [llmproxy.ErrNoCredential] where there is no cookie.

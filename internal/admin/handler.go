@@ -89,7 +89,7 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case "/admin/":
 		x.page()
 	case "/admin/api/session":
-		x.session()
+		x.session() //nolint:contextcheck // each step takes the request's
 	default:
 		x.problem(http.StatusNotFound, "There is no such path.")
 	}

@@ -108,9 +108,7 @@ func (x *exchange) signOut() {
 			return
 		}
 	}
-	cookie := newCookie(x.r, "")
-	cookie.MaxAge = -1
-	http.SetCookie(x.w, cookie)
+	http.SetCookie(x.w, newCookie(x.r, ""))
 	x.w.WriteHeader(http.StatusNoContent)
 }
 

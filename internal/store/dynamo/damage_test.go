@@ -3,6 +3,7 @@ package dynamo_test
 import (
 	"context"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -91,6 +92,24 @@ func TestARowThatCannotBeReadIsUnavailable(t *testing.T) {
 				edit(t, f.table.Control, map[string]string{"pk": "DELETED", "sk": "nobody"}, "del", &types.AttributeValueMemberN{Value: "1"})
 			},
 			func(f fixture) error { _, err := f.s.Sweep(ctx, storetest.Noon); return err },
+		},
+		"a session": {
+			func(f fixture) {
+				edit(t, f.table.Control, map[string]string{"pk": "S#" + strings.Repeat("00", 32), "sk": "SESSION"}, "ex", words)
+			},
+			func(f fixture) error { _, err := f.s.Session(ctx, llmproxy.SessionHash{}); return err },
+		},
+		"attempts to sign in": {
+			func(f fixture) {
+				edit(t, f.table.Control, map[string]string{"pk": "L#" + strings.Repeat("00", 32), "sk": "SIGNINS"}, "at", words)
+			},
+			func(f fixture) error {
+				attempt := llmproxy.SignIn{At: storetest.Noon, Keys: make([][32]byte, 1), Max: 5, Within: time.Minute}
+				if _, err := f.s.CountSignIn(ctx, attempt); err == nil {
+					return nil
+				}
+				return f.s.ForgiveSignIn(ctx, attempt)
+			},
 		},
 		"an audit entry": {
 			func(f fixture) {

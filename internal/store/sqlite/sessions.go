@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"time"
 
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
@@ -86,7 +87,7 @@ func signIns(ctx context.Context, tx *sql.Tx, key [32]byte) (moments []time.Time
 	if err != nil {
 		return nil, unavailable(err)
 	}
-	defer rows.Close()
+	defer func() { err = errors.Join(err, rows.Close()) }()
 	for rows.Next() {
 		var at int64
 		if err := rows.Scan(&at); err != nil {
