@@ -211,6 +211,10 @@ func (p *spender) run(batch []*spendRequest) {
 		return
 	}
 	defer func() { <-p.store.turn }()
+	if left := time.Until(batch[0].due); left < spendBusy { // it waited for others, and waits for another process the shorter
+		p.conn.SetBusyTimeout(left)
+		defer p.conn.SetBusyTimeout(spendBusy)
+	}
 	if err := p.transact(batch); err != nil {
 		for _, r := range batch {
 			r.token, r.project, r.err = llmproxy.Token{}, llmproxy.Project{}, unavailable(err)
