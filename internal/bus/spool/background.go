@@ -97,6 +97,10 @@ func (s *Spool) sealRetired() error {
 		if len(s.retired) > 1 {
 			next = s.retired[1]
 		}
+		if next == nil && !s.closed { // it is to be made, and has the begins then
+			s.mu.Unlock()
+			return nil
+		}
 		s.mu.Unlock()
 		if err := s.seal(o, next); err != nil {
 			return err

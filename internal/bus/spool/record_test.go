@@ -3,6 +3,7 @@ package spool
 import (
 	"context"
 	"encoding/binary"
+	"errors"
 	"hash/crc32"
 	"os"
 	"path/filepath"
@@ -169,6 +170,37 @@ func TestATornRecordThatCannotBeTakenBackIsSealedOff(t *testing.T) {
 	require.Equal(t, llmproxy.Lost, events[2].Outcome)
 	require.EqualValues(t, 1, f.Stats().Torn)
 	require.NoError(t, f.Close())
+}
+
+// TestASegmentThatNoneFollowsYetIsNotSealed: the begins of living requests stand in it alone, and whoever comes after a kill looks for
+// them in unsealed segments.
+func TestASegmentThatNoneFollowsYetIsNotSealed(t *testing.T) {
+	dir := t.TempDir()
+	s, err := Open(Config{Dir: dir})
+	require.NoError(t, err)
+	s.Begin(&llmproxy.Begin{ID: llmproxy.NewEventID(time.Now()), Path: "/open"})
+	s.mu.Lock()
+	s.retryAt, s.makeErr = time.Now().Add(time.Hour), errors.New("no space") // for a next one
+	s.retire()
+	s.mu.Unlock()
+	for range 2 { // when the second one is taken, the first was dealt with
+		signal(s.rotated)
+		require.Eventually(t, func() bool { return len(s.rotated) == 0 }, 5*time.Second, time.Millisecond)
+	}
+	unsealed := func() int {
+		names, err := filepath.Glob(filepath.Join(dir, "*.open"))
+		require.NoError(t, err)
+		return len(names)
+	}
+	require.Equal(t, 1, unsealed())
+
+	s.mu.Lock()
+	s.retryAt = time.Time{}
+	s.mu.Unlock()
+	s.Publish(&llmproxy.Event{ID: llmproxy.NewEventID(time.Now()), Path: "/after"})
+	require.Eventually(t, func() bool { return unsealed() == 1 }, 5*time.Second, time.Millisecond, "the next one has the begin too, and the first is sealed")
+	require.NoError(t, s.Close())
+	require.EqualValues(t, 1, s.Stats().Lost)
 }
 
 func TestASpoolThatCannotEndItsRequestsLeavesThemToTheNext(t *testing.T) {
