@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -55,7 +56,7 @@ func (v *benchmarkView) Init() tea.Cmd { return benchmarkTicks() }
 func (v *benchmarkView) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
-		v.width = max(20, msg.Width)
+		v.width = max(leastScreenWidth, cmp.Or(msg.Width, usualWidth))
 	case benchmarkTick:
 		return v, benchmarkTicks()
 	case benchmarkDone:

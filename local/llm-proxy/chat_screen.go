@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -61,12 +62,14 @@ type (
 	}
 )
 
-// Least sizes, where the terminal does not tell or is tiny.
+// Sizes: those where the terminal does not tell, and the least where it is tiny.
 const (
-	usualWidth   = 80
-	usualHeight  = 24
-	widestAnswer = 100 // lines longer than this are hard to read
-	tallestInput = 8
+	usualWidth        = 80
+	usualHeight       = 24
+	leastScreenWidth  = 20
+	leastScreenHeight = 5
+	widestAnswer      = 100 // lines longer than this are hard to read
+	tallestInput      = 8
 )
 
 var (
@@ -112,7 +115,8 @@ func (s *chatScreen) Init() tea.Cmd {
 func (s *chatScreen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	switch msg := msg.(type) {
 	case tea.WindowSizeMsg:
-		s.width, s.height = max(20, msg.Width), max(5, msg.Height)
+		// A terminal that does not tell says 0.
+		s.width, s.height = max(leastScreenWidth, cmp.Or(msg.Width, usualWidth)), max(leastScreenHeight, cmp.Or(msg.Height, usualHeight))
 		s.input.SetWidth(s.width)
 		return s, nil
 	case pieceMsg:

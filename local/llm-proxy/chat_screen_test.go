@@ -67,6 +67,14 @@ func TestALongAnswerShowsItsEndWhileItComes(t *testing.T) {
 	require.Contains(t, view, "the end")
 }
 
+func TestATerminalThatDoesNotTellItsSizeHasTheUsualOne(t *testing.T) {
+	s := screen(t)
+	s.Update(tea.WindowSizeMsg{})
+	require.Equal(t, []int{usualWidth, usualHeight}, []int{s.width, s.height})
+	s.Update(tea.WindowSizeMsg{Width: 1, Height: 1})
+	require.Equal(t, []int{leastScreenWidth, leastScreenHeight}, []int{s.width, s.height})
+}
+
 func TestTabCompletesCommandsAndTheirBeginningIsEnough(t *testing.T) {
 	s := screen(t)
 	s.typed("/cl")
