@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"strings"
 	"time"
 
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
@@ -52,7 +53,8 @@ func (s *Store) Audit(ctx context.Context, f llmproxy.AuditFilter, page llmproxy
 		w.and("time < ?", toMillis(f.To))
 	}
 	if f.Query != "" {
-		w.and(`(action || char(10) || actor || char(10) || reason || char(10) || before || char(10) || after) LIKE ? ESCAPE '\'`, like(f.Query))
+		part := strings.ToLower(f.Query)
+		w.and("(holds(action, ?) OR holds(actor, ?) OR holds(reason, ?) OR holds_value(before, ?) OR holds_value(after, ?))", part, part, part, part, part)
 	}
 	entries, err := list(ctx, s.readers, `SELECT `+auditColumns+` FROM audit`+w.page("id", page), w.args, scanAudit)
 	if err != nil {

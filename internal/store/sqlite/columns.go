@@ -91,11 +91,6 @@ func pageLimit(p llmproxy.Page) int {
 	return p.Limit
 }
 
-// like is a pattern for LIKE ... ESCAPE '\' that finds a part.
-func like(part string) string {
-	return "%" + strings.NewReplacer(`\`, `\\`, `%`, `\%`, `_`, `\_`).Replace(part) + "%"
-}
-
 // where collects the conditions of a listing.
 type where struct {
 	conditions []string

@@ -5,6 +5,7 @@ import (
 	"crypto/subtle"
 	"database/sql"
 	"errors"
+	"strings"
 	"time"
 
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
@@ -100,7 +101,7 @@ func (s *Store) Projects(ctx context.Context, f llmproxy.ProjectFilter, page llm
 		w.and("active = ?", *f.Active)
 	}
 	if f.Query != "" {
-		w.and(`name LIKE ? ESCAPE '\'`, like(f.Query))
+		w.and("holds(name, ?)", strings.ToLower(f.Query))
 	}
 	projects, err := list(ctx, s.readers, `SELECT `+projectColumns+` FROM projects`+w.page("id", page), w.args, scanProject)
 	if err != nil {

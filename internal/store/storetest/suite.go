@@ -574,6 +574,15 @@ func testAudit(t *testing.T, engine Engine) {
 	require.Equal(t, 1, count(llmproxy.AuditFilter{Query: "FALSE 2"}))
 	require.Equal(t, 5, count(llmproxy.AuditFilter{Query: "50% of_"}))
 	require.Zero(t, count(llmproxy.AuditFilter{Query: "50_ of%"}), "wildcards are letters")
+	odd := Entry("project.update", Noon.Add(time.Hour))
+	odd.Before, odd.After = map[string]string{"name": `Müller "R&D"`}, map[string]string{"name": `<b>\x</b>`}
+	require.NoError(t, s.AppendAudit(ctx, odd))
+	for _, part := range []string{"MÜLLER", `"r&d"`, `<B>\X`} {
+		require.Equal(t, 1, count(llmproxy.AuditFilter{Query: part}), part)
+	}
+	for _, part := range []string{`":"`, "is_active", `u0026`} {
+		require.Zero(t, count(llmproxy.AuditFilter{Query: part}), "%s: how it is stored does not matter", part)
+	}
 }
 
 func testConcurrentUpdates(t *testing.T, engine Engine) {
@@ -701,6 +710,10 @@ func testProjectList(t *testing.T, engine Engine) {
 	projects, _, err := s.Projects(ctx, llmproxy.ProjectFilter{Active: &active, Query: "TEAM"}, llmproxy.Page{})
 	require.NoError(t, err)
 	require.Len(t, projects, 4)
+	AddProject(t, s, func(p *llmproxy.Project) { p.Name = "Forschung & ÄRGER" })
+	projects, _, err = s.Projects(ctx, llmproxy.ProjectFilter{Query: "& ärg"}, llmproxy.Page{})
+	require.NoError(t, err)
+	require.Len(t, projects, 1)
 	_, err = s.Project(ctx, llmproxy.NewProjectID(Noon))
 	require.ErrorIs(t, err, llmproxy.ErrNotFound)
 }

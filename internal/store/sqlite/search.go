@@ -1,0 +1,32 @@
+package sqlite
+
+import (
+	"database/sql/driver"
+	"strings"
+
+	"modernc.org/sqlite"
+)
+
+// SQLite's LIKE knows upper and lower case of ASCII alone, and would look into JSON as it is written: "R&D" stands there as "R\u0026D".
+// These functions look for a part in any case, as every store does; the part comes in lower case.
+func init() {
+	sqlite.MustRegisterDeterministicScalarFunction("holds", 2, func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+		return holds(textOf(args[0]), textOf(args[1])), nil
+	})
+	sqlite.MustRegisterDeterministicScalarFunction("holds_value", 2, func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
+		for _, value := range mapOf(textOf(args[0])) {
+			if holds(value, textOf(args[1])) {
+				return true, nil
+			}
+		}
+		return false, nil
+	})
+}
+
+func holds(text, part string) bool { return strings.Contains(strings.ToLower(text), part) }
+
+// textOf is an argument that is a text; the columns that are searched cannot be null.
+func textOf(v driver.Value) string {
+	text, _ := v.(string)
+	return text
+}
