@@ -230,6 +230,14 @@ func TestWhatCannotBeTakenIsNamedWithItsReason(t *testing.T) {
 	require.Len(t, a.want(t, http.StatusOK, "GET", "/manage/audit?outcome=done", nil).list(t), 2, "nothing happened")
 }
 
+func TestOfAMemberThatStandsTwiceTheLastCounts(t *testing.T) {
+	a := newAPI(t)
+	path := "/manage/projects/" + a.newProject(t)
+	got := a.want(t, http.StatusOK, "PATCH", path, `{"description":"first","description":null,"metadata":{"a":"1"},"metadata":{"b":"2"}}`).object(t)
+	require.Empty(t, got["description"])
+	require.Equal(t, m{"b": "2"}, m(got["metadata"].(map[string]any)), "nothing of the first is left")
+}
+
 func TestWhatWasSentIsNeverRepeated(t *testing.T) {
 	a := newAPI(t)
 	const canary = "sk-fake-canary-0123456789"

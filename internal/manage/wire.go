@@ -23,9 +23,9 @@ type optional[T any] struct {
 	Value T    // the zero value unless there is one
 }
 
-// UnmarshalJSON implements [json.Unmarshaler]; it is called for null too.
+// UnmarshalJSON implements [json.Unmarshaler]; it is called for null too, and again for a member that stands twice: the last one counts.
 func (o *optional[T]) UnmarshalJSON(data []byte) error {
-	o.Set, o.Null = true, string(data) == "null"
+	*o = optional[T]{Set: true, Null: string(data) == "null"}
 	return json.Unmarshal(data, &o.Value)
 }
 
