@@ -242,7 +242,7 @@ func tokenID(cmd *cobra.Command, name string) (string, error) {
 	return "", usageError("a token is named by its id or its secret; this is neither")
 }
 
-const tokenHelp = "TOKEN is an id or a secret; - reads it from standard input."
+const tokenHelp = "TOKEN is an id or a secret; - reads it from standard input, since others on this machine can see a secret among a command's arguments."
 
 func newTokenGet(f *manageFlags) *cobra.Command {
 	return &cobra.Command{
