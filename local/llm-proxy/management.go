@@ -30,6 +30,7 @@ func (p *parts) openManagement(s *settings, log *zap.Logger, closers *closers) e
 	if err != nil {
 		return err
 	}
+	ledger, _ := p.store.(manage.Ledger) // nil for a store that keeps none
 	p.api, err = manage.NewHandler(manage.HandlerConfig{
 		Service:        p.service,
 		Authenticators: []manage.Authenticator{bearer, p.admin},
@@ -38,6 +39,7 @@ func (p *parts) openManagement(s *settings, log *zap.Logger, closers *closers) e
 		Version:        version,
 		Store:          string(s.Store),
 		Bus:            string(s.Bus),
+		Ledger:         ledger,
 		Log:            log,
 	})
 	if err != nil {

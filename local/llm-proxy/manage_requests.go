@@ -1,0 +1,137 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"net/http"
+	"strconv"
+	"time"
+
+	"github.com/google/uuid"
+	"github.com/spf13/cobra"
+
+	"github.com/sofatutor/llm-proxy/internal/manage/client"
+)
+
+func newManageRequestsCommand(f *manageFlags) *cobra.Command {
+	return group("requests", "What became of requests, without their bodies", newRequestsList(f), newRequestsGet(f))
+}
+
+func newRequestsList(f *manageFlags) *cobra.Command {
+	var l ledgerFlags
+	var status, outcome string
+	var limit int
+	cmd := &cobra.Command{
+		Use: "list", Short: "List requests of the last 30 days, newest first", Args: noArgs,
+		Example: "llm-proxy manage requests list --project Team-A --status 5xx --from 24h",
+	}
+	l.add(f, cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&status, "status", "", "as the caller got it: 429, or 5xx for a class")
+	flags.StringVar(&outcome, "outcome", "", "complete, cut, client_gone, deadline, refused, upstream_error or lost")
+	flags.IntVar(&limit, "limit", maxPage, "how many at most; 0 lists all")
+	outcomes := []string{"complete", "cut", "client_gone", "deadline", "refused", "upstream_error", "lost"}
+	_ = cmd.RegisterFlagCompletionFunc("outcome", cobra.FixedCompletions(outcomes, cobra.ShellCompDirectiveNoFileComp))
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		api, err := f.open(cmd)
+		if err != nil {
+			return err
+		}
+		p, err := l.params(api)
+		if err != nil {
+			return err
+		}
+		params := &client.ListRequestsParams{ProjectID: p.project, TokenID: p.token, Model: p.model, From: p.from, To: p.to}
+		if status != "" {
+			params.Status = &status
+		}
+		if outcome != "" {
+			params.Outcome = (*client.ListRequestsParamsOutcome)(&outcome)
+		}
+		items, more, err := api.listing(limit, func(ctx context.Context, limit int64, cursor *string) (*http.Response, error) {
+			params.Limit, params.Cursor = &limit, cursor
+			return api.ListRequests(ctx, params)
+		})
+		if err != nil {
+			return err
+		}
+		return printListing(api, items, more, []string{"TIME", "ID", "STATUS", "OUTCOME", "MODEL", "MS", "INPUT", "OUTPUT", "COST USD", "PATH"}, func(r *client.Request) []string {
+			usage := usageOf(r)
+			return []string{
+				r.Time.Local().Format(time.DateTime), r.ID.String(), shownNumber(r.Status), string(r.Outcome), shownText(r.Model), shownNumber(r.Timing.TotalMs),
+				shownNumber(usage.Input), shownNumber(usage.Output), shownCost(usage.CostUsd), r.Path,
+			}
+		})
+	}
+	return cmd
+}
+
+// usageOf is a request's usage; nothing in it if that is not known.
+func usageOf(r *client.Request) client.RequestUsage {
+	if r.Usage == nil {
+		return client.RequestUsage{}
+	}
+	return *r.Usage
+}
+
+func newRequestsGet(f *manageFlags) *cobra.Command {
+	return &cobra.Command{
+		Use: "get ID", Short: "Show a request", Args: oneArg("ID"), ValidArgsFunction: cobra.NoFileCompletions,
+		Long: "Shows a request. ID is what the header X-Llm-Proxy-Request-Id of its answer says.",
+		RunE: func(cmd *cobra.Command, args []string) error {
+			id, err := uuid.Parse(args[0])
+			if err != nil {
+				return usageError("%q is no id of a request", args[0])
+			}
+			api, err := f.open(cmd)
+			if err != nil {
+				return err
+			}
+			body, _, err := api.call(func(ctx context.Context) (*http.Response, error) { return api.GetRequest(ctx, id.String()) })
+			if err != nil {
+				return err
+			}
+			if api.json {
+				return printRaw(cmd.OutOrStdout(), body)
+			}
+			var r client.Request
+			if err := json.Unmarshal(body, &r); err != nil {
+				return err
+			}
+			return sheet(cmd.OutOrStdout(), requestSheet(&r))
+		},
+	}
+}
+
+func requestSheet(r *client.Request) [][2]string {
+	usage := usageOf(r)
+	field := func(name, value string) [2]string {
+		if value == "-" {
+			value = "" // a sheet leaves out what is not known
+		}
+		return [2]string{name, value}
+	}
+	sheet := [][2]string{
+		{"id", r.ID.String()},
+		{"time", r.Time.Local().Format("2006-01-02 15:04:05.000")},
+		field("project", shownID(r.ProjectID)), field("token", shownID(r.TokenID)),
+		{"request", r.Method + " " + r.Path},
+		field("provider", shownText(r.Provider)), field("model", shownText(r.Model)), field("status", shownNumber(r.Status)),
+		{"outcome", string(r.Outcome)},
+		field("code", shownText(r.Code)),
+		{"stream", shownBool(r.Stream)},
+		{"sent", strconv.FormatInt(r.Request.Bytes, 10) + " bytes"},
+		{"got", strconv.FormatInt(r.Response.Bytes, 10) + " bytes"},
+	}
+	for _, t := range []struct {
+		name string
+		ms   *int64
+	}{{"total", r.Timing.TotalMs}, {"first byte", r.Timing.FirstByteMs}, {"upstream", r.Timing.UpstreamMs}, {"auth", r.Timing.AuthMs}} {
+		if t.ms != nil {
+			sheet = append(sheet, [2]string{t.name, strconv.FormatInt(*t.ms, 10) + " ms"})
+		}
+	}
+	return append(sheet,
+		field("input", shownNumber(usage.Input)), field("output", shownNumber(usage.Output)), field("cached", shownNumber(usage.Cached)),
+		field("reasoning", shownNumber(usage.Reasoning)), [2]string{"usage from", string(usage.Source)}, field("cost USD", shownCost(usage.CostUsd)))
+}
