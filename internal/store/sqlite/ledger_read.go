@@ -39,7 +39,7 @@ func (s *Store) Requests(ctx context.Context, f llmproxy.RequestFilter, page llm
 		w.and("token_id = ?", f.TokenID.UUID[:])
 	}
 	if f.Model != "" {
-		w.and("model = ?", modelKey(f.Model))
+		w.and("model = ? AND model <> ''", modelKey(f.Model)) // so that the index of named ones applies
 	}
 	if f.StatusTo > 0 {
 		w.and("status >= ? AND status < ?", f.StatusFrom, f.StatusTo)

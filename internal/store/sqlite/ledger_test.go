@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"math/rand/v2"
@@ -200,14 +201,15 @@ func BenchmarkSpendBesideLedger(b *testing.B) {
 // BenchmarkUsageOfAMonth asks a ledger of 1,000,000 events of 30 days: 5 projects, 20 tokens, 4 models.
 func BenchmarkUsageOfAMonth(b *testing.B) {
 	s := open(b, filepath.Join(b.TempDir(), "bench.db"))
-	const all = 1_000_000
+	all, err := strconv.Atoi(cmp.Or(os.Getenv("LLM_PROXY_BENCH_EVENTS"), "1000000"))
+	require.NoError(b, err)
 	from := storetest.Noon.Truncate(24 * time.Hour)
 	models := []string{"gpt-4o", "gpt-4o-mini", "o3", "text-embedding-3-small"}
 	began := time.Now()
 	events := make([]*llmproxy.Event, 1000)
 	for n := 0; n < all; n += len(events) {
 		for i := range events {
-			e := storetest.LedgerEvent((n+i)%5000, from.Add(time.Duration(n+i)*30*24*time.Hour/all))
+			e := storetest.LedgerEvent((n+i)%5000, from.Add(time.Duration(n+i)*(30*24*time.Hour/time.Duration(all))))
 			token := rand.IntN(20)
 			e.ProjectID.UUID[15], e.TokenID.UUID[15], e.Model = byte(token/4), byte(token), models[rand.IntN(4)]
 			events[i] = e
@@ -225,8 +227,13 @@ func BenchmarkUsageOfAMonth(b *testing.B) {
 	for name, f := range map[string]llmproxy.UsageFilter{"whole": usage, "day by project and model": day, "hour by project": hour, "hour of one project": one} {
 		b.Run("usage/"+name, func(b *testing.B) {
 			for b.Loop() {
-				if rows, err := s.Usage(context.Background(), f); err != nil || len(rows) == 0 {
-					b.Fatal(len(rows), err)
+				rows, err := s.Usage(context.Background(), f)
+				sum := llmproxy.Tally{}
+				for i := range rows {
+					sum.Add(&rows[i].Tally)
+				}
+				if err != nil || sum.Requests == 0 || f.ProjectID.IsZero() && sum.Requests != int64(all) {
+					b.Fatal(len(rows), sum.Requests, err)
 				}
 			}
 		})
