@@ -188,8 +188,12 @@ func serve(ctx context.Context, in io.Reader, out io.Writer) error {
 	return errors.Join(failed, lines.Err())
 }
 
-func TestTheGoSDKWorksThroughTheProxy(t *testing.T) {
-	suite.Run(t, suite.SDK{
+func TestTheGoSDKWorksThroughTheProxy(t *testing.T) { suite.Run(t, sdk()) }
+
+func TestTheGoSDKWorksThroughTheFunctionURL(t *testing.T) { suite.RunOnLambda(t, sdk()) }
+
+func sdk() suite.SDK {
+	return suite.SDK{
 		Start: func(t *testing.T, baseURL, key string) *suite.Client {
 			t.Setenv("OPENAI_BASE_URL", baseURL)
 			t.Setenv("OPENAI_API_KEY", key)
@@ -210,5 +214,5 @@ func TestTheGoSDKWorksThroughTheProxy(t *testing.T) {
 			return suite.NewClient(in, out)
 		},
 		Classes: map[int]string{401: "openai.Error", 403: "openai.Error", 404: "openai.Error", 429: "openai.Error", 502: "openai.Error", 503: "openai.Error"},
-	})
+	}
 }

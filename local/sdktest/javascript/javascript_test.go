@@ -7,9 +7,14 @@ import (
 	"github.com/sofatutor/llm-proxy/local/sdktest/suite"
 )
 
-func TestTheJavaScriptSDKWorksThroughTheProxy(t *testing.T) {
+func TestTheJavaScriptSDKWorksThroughTheProxy(t *testing.T) { suite.Run(t, sdk(t)) }
+
+func TestTheJavaScriptSDKWorksThroughTheFunctionURL(t *testing.T) { suite.RunOnLambda(t, sdk(t)) }
+
+func sdk(t *testing.T) suite.SDK {
+	t.Helper()
 	modules := filepath.Join(suite.Installed(t, "javascript", "../package-lock.json"), "node_modules")
-	suite.Run(t, suite.SDK{
+	return suite.SDK{
 		Start: func(t *testing.T, baseURL, key string) *suite.Client {
 			return suite.StartProcess(t, []string{"OPENAI_BASE_URL=" + baseURL, "OPENAI_API_KEY=" + key, "NODE_PATH=" + modules}, "node", "client.cjs")
 		},
@@ -17,5 +22,5 @@ func TestTheJavaScriptSDKWorksThroughTheProxy(t *testing.T) {
 			401: "AuthenticationError", 403: "PermissionDeniedError", 404: "NotFoundError", 429: "RateLimitError",
 			502: "InternalServerError", 503: "InternalServerError",
 		},
-	})
+	}
 }

@@ -9,8 +9,12 @@ import (
 
 // RunAnthropic puts an SDK of Anthropic's through what differs from OpenAI's: the key comes and goes as X-Api-Key, and errors have
 // another shape.
-func RunAnthropic(t *testing.T, sdk SDK) {
-	w := newWorld(t)
+func RunAnthropic(t *testing.T, sdk SDK) { runAnthropic(t, newWorld(t), &sdk) }
+
+// RunAnthropicOnLambda does the same with the built function behind a function URL as the proxy.
+func RunAnthropicOnLambda(t *testing.T, sdk SDK) { runAnthropic(t, newLambdaWorld(t), &sdk) }
+
+func runAnthropic(t *testing.T, w *world, sdk *SDK) {
 	c := sdk.Start(t, w.url+"/anthropic", w.claude)
 
 	t.Run("a message", func(t *testing.T) {

@@ -30,8 +30,11 @@ type world struct {
 	held *demo.Server  // each of its chunks but the first waits for next
 	next chan struct{} // unbuffered
 
-	url     string // of the proxy, without /v1
-	metrics string
+	url       string // of the proxy, without /v1
+	metrics   string // of the server
+	count     func(t *testing.T, label string) counts
+	lambda    bool // it is the function, not the server
+	fileBytes int  // of the files that are uploaded
 
 	token  string // may do everything, at the default provider
 	narrow string // may only use inference
@@ -51,12 +54,20 @@ providers:
   dead: {preset: openai, base_url: "http://127.0.0.1:1", circuit_breaker: {failures: 3, window: 60s, cooldown: 60s}}
 `
 
-// newWorld builds and starts everything; the end of the test ends it.
-func newWorld(t *testing.T) *world {
+// startProviders begins a world with its providers.
+func startProviders(t *testing.T) *world {
 	t.Helper()
 	w := &world{next: make(chan struct{})}
 	w.up = demo.Serve(t)
 	w.held = demo.Serve(t, demo.Events(4), demo.Hold(w.next))
+	return w
+}
+
+// newWorld builds and starts everything; the end of the test ends it.
+func newWorld(t *testing.T) *world {
+	t.Helper()
+	w := startProviders(t)
+	w.count, w.fileBytes = w.countInMetrics, 5<<20
 
 	dir := t.TempDir()
 	program := filepath.Join(dir, "llm-proxy")
@@ -170,8 +181,8 @@ func (w *world) ask(t *testing.T, method, url, token string) string {
 // counts are the proxy's own numbers: how often it asked its store, and how many requests ended.
 type counts struct{ spends, ended int }
 
-// count reads from the metrics what bears a label, such as code="token_exhausted".
-func (w *world) count(t *testing.T, label string) (c counts) {
+// countInMetrics reads from the metrics what bears a label, such as code="token_exhausted".
+func (w *world) countInMetrics(t *testing.T, label string) (c counts) {
 	t.Helper()
 	for line := range strings.SplitSeq(w.ask(t, http.MethodGet, w.metrics, ""), "\n") {
 		name, value, _ := strings.Cut(line, " ")
