@@ -275,7 +275,7 @@ func start(t *testing.T, timeout time.Duration) *stack {
 		Bootstrap: bootstrap, Timeout: timeout, Init: time.Minute, Log: s.log,
 		Env: map[string]string{
 			"LLM_PROXY_TOKENS_TABLE": names.Tokens, "LLM_PROXY_CONTROL_TABLE": names.Control, "LLM_PROXY_EVENT_BUS": "bus",
-			"LLM_PROXY_SPILL_QUEUE": s.cloud.URL + "/queue", "LLM_PROXY_EVENT_BUCKET": "bucket", "LLM_PROXY_SEALING_SECRET": "sealing",
+			"LLM_PROXY_SPILL_QUEUE": s.cloud.URL + "/queue", "LLM_PROXY_METRICS_NAMESPACE": "LlmProxy/Function", "LLM_PROXY_EVENT_BUCKET": "bucket", "LLM_PROXY_SEALING_SECRET": "sealing",
 			"LLM_PROXY_KEYS_PREFIX": "stack/keys/", "LLM_PROXY_PROVIDERS": file,
 			"AWS_ENDPOINT_URL": s.cloud.URL, "AWS_ENDPOINT_URL_DYNAMODB": engine.URL,
 		},

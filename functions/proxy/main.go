@@ -57,11 +57,14 @@ func join(ctx context.Context, environ []string) (http.Handler, func(context.Con
 	if err != nil {
 		return nil, nil, err
 	}
+	store := dynamo.New(aws, dynamo.Config{Tokens: s.TokensTable, Control: s.ControlTable, Log: log})
+	observe, after := s.metrics(events.Flush)
 	handler, err := proxy.New(proxy.Config{
 		Providers: providers,
-		Store:     dynamo.New(aws, dynamo.Config{Tokens: s.TokensTable, Control: s.ControlTable, Log: log}),
+		Store:     store,
 		Keys:      keys,
 		Events:    events,
+		Observe:   observe,
 		Capture:   s.Capture,
 		Log:       log,
 	})
@@ -73,5 +76,5 @@ func join(ctx context.Context, environ []string) (http.Handler, func(context.Con
 			log.Warn("the sealing secret cannot be read yet, it is tried again when a key is needed", zap.Error(err))
 		}
 	}()
-	return handler, events.Flush, nil
+	return &healthFront{next: handler, ping: store.Ping}, after, nil
 }

@@ -1,8 +1,11 @@
 package main
 
 import (
+	"cmp"
+	"context"
 	"fmt"
 	"os"
+	"regexp"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sdkbridge "github.com/aws/aws-sdk-go-v2/service/eventbridge"
@@ -28,6 +31,7 @@ type settings struct {
 
 	Providers string           `env:"LLM_PROXY_PROVIDERS" help:"file with upstreams and their endpoints, a providers.yaml (default: OpenAI, built in)"`
 	Capture   llmproxy.Capture `env:"LLM_PROXY_CAPTURE" envDefault:"full" help:"what is kept of bodies in events where a project does not say: full, or metadata for nothing"`
+	Metrics   string           `env:"LLM_PROXY_METRICS_NAMESPACE" help:"namespace of the metrics that CloudWatch makes from the log (default: none are made)"`
 	LogLevel  zapcore.Level    `env:"LLM_PROXY_LOG_LEVEL" envDefault:"info" help:"least severe level that is logged: debug, info, warn or error"`
 }
 
@@ -40,7 +44,26 @@ func loadSettings(environ []string) (settings, error) {
 	if s.Capture != llmproxy.CaptureFull && s.Capture != llmproxy.CaptureMetadata {
 		return settings{}, fmt.Errorf("settings: LLM_PROXY_CAPTURE is %q, it must be full or metadata", s.Capture)
 	}
+	if s.Metrics != "" && !namespace.MatchString(s.Metrics) {
+		return settings{}, fmt.Errorf("settings: LLM_PROXY_METRICS_NAMESPACE is %q, CloudWatch takes up to 256 of A-Z a-z 0-9 . _ # : / -", s.Metrics)
+	}
 	return s, nil
+}
+
+// namespace is what CloudWatch takes as one.
+var namespace = regexp.MustCompile(`^[A-Za-z0-9._#:/-]{1,256}$`)
+
+// metrics are what notes a request that has ended, nil for nothing, and what runs after its answer: flush, and before it what was noted
+// is written.
+func (s *settings) metrics(flush func(context.Context)) (observe func(*llmproxy.Event), after func(context.Context)) {
+	if s.Metrics == "" {
+		return nil, flush
+	}
+	m := &metrics{namespace: s.Metrics, function: cmp.Or(os.Getenv("AWS_LAMBDA_FUNCTION_NAME"), "proxy"), lines: os.Stdout}
+	return m.observe, func(ctx context.Context) {
+		m.flush()
+		flush(ctx)
+	}
 }
 
 // events is how the settings want the publisher.
