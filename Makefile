@@ -16,10 +16,10 @@ RACE       = $(shell command -v $${CC:-gcc} >/dev/null && echo -race)
 # Our own packages by place. local/sdktest has a target of its own: its suites need Node and Python.
 LOCAL      = $(shell go list ./local/... 2>/dev/null | grep -v /sdktest)
 
-.PHONY: help run build test tools lint format check race cover unit rules local api sdk fuzz bench generate prices vuln clean
+.PHONY: help run build test tools lint format check race cover unit rules local api sdk fuzz bench bench-lambda generate prices vuln clean
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 run: build ## build, then start the proxy with its built-in stand-in provider: no key, no account
 	@bin/llm-proxy server --demo
@@ -75,6 +75,9 @@ fuzz: ## each fuzz target for FUZZTIME (3s)
 
 bench: build ## CPU, latency and memory beside a direct call, a bare ReverseProxy and nginx
 	@go run ./internal/bench/compare
+
+bench-lambda: ## the built function beside a minimal one, at Lambda's shares of a processor: INIT, CPU, memory, sizes
+	@go test -timeout 15m -run '^$$' -bench '^BenchmarkFunction$$' -benchtime 300x ./functions/proxy
 
 generate: ## write generated code anew
 	@go generate ./...

@@ -205,6 +205,7 @@ type stack struct {
 	log      *output
 	service  *manage.Service
 	project  llmproxy.Project
+	env      map[string]string
 	url      string // of the function
 	server   string // of the handler on net/http
 	recorded *recorder
@@ -227,7 +228,7 @@ func (r *recorder) Publish(e *llmproxy.Event) {
 
 var tables = 0
 
-func start(t *testing.T, timeout time.Duration) *stack {
+func start(t testing.TB, timeout time.Duration) *stack {
 	t.Helper()
 	engine, err := startEngine()
 	if err != nil {
@@ -271,15 +272,13 @@ func start(t *testing.T, timeout time.Duration) *stack {
 	t.Cleanup(second.Close)
 	s.server = second.URL
 
-	s.host, err = lambdahost.New(lambdahost.Config{
-		Bootstrap: bootstrap, Timeout: timeout, Init: time.Minute, Log: s.log,
-		Env: map[string]string{
-			"LLM_PROXY_TOKENS_TABLE": names.Tokens, "LLM_PROXY_CONTROL_TABLE": names.Control, "LLM_PROXY_EVENT_BUS": "bus",
-			"LLM_PROXY_SPILL_QUEUE": s.cloud.URL + "/queue", "LLM_PROXY_METRICS_NAMESPACE": "LlmProxy/Function", "LLM_PROXY_EVENT_BUCKET": "bucket", "LLM_PROXY_SEALING_SECRET": "sealing",
-			"LLM_PROXY_KEYS_PREFIX": "stack/keys/", "LLM_PROXY_PROVIDERS": file,
-			"AWS_ENDPOINT_URL": s.cloud.URL, "AWS_ENDPOINT_URL_DYNAMODB": engine.URL,
-		},
-	})
+	s.env = map[string]string{
+		"LLM_PROXY_TOKENS_TABLE": names.Tokens, "LLM_PROXY_CONTROL_TABLE": names.Control, "LLM_PROXY_EVENT_BUS": "bus",
+		"LLM_PROXY_SPILL_QUEUE": s.cloud.URL + "/queue", "LLM_PROXY_EVENT_BUCKET": "bucket", "LLM_PROXY_SEALING_SECRET": "sealing",
+		"LLM_PROXY_KEYS_PREFIX": "stack/keys/", "LLM_PROXY_PROVIDERS": file, "LLM_PROXY_METRICS_NAMESPACE": "LlmProxy/Function",
+		"AWS_ENDPOINT_URL": s.cloud.URL, "AWS_ENDPOINT_URL_DYNAMODB": engine.URL,
+	}
+	s.host, err = lambdahost.New(lambdahost.Config{Bootstrap: bootstrap, Timeout: timeout, Init: time.Minute, Log: s.log, Env: s.env})
 	require.NoError(t, err)
 	first := httptest.NewServer(s.host.FunctionURL())
 	s.url = first.URL

@@ -1,0 +1,156 @@
+package main
+
+import (
+	"archive/zip"
+	"fmt"
+	"io"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sofatutor/llm-proxy/internal/lambdahost"
+)
+
+// BenchmarkFunction measures the function as it is built beside a minimal one, at the share of a processor that Lambda gives with so much
+// memory: how long INIT takes, what a request costs the process (the hook after the answer included), the most memory it had, and what
+// is deployed. The minimal one answers by itself; ours spends a token in DynamoDB Local, calls a provider and publishes an event.
+func BenchmarkFunction(b *testing.B) {
+	s := start(b, 0)
+	_, token := s.mint()
+	minimal := buildMinimal(b)
+	for _, memory := range []int{128, 512, 1769} {
+		for name, program := range map[string]string{"minimal": minimal, "proxy": bootstrap} {
+			b.Run(fmt.Sprintf("%dMB/%s", memory, name), func(b *testing.B) {
+				log := &output{}
+				env := map[string]string{"GOMAXPROCS": "1", "GOGC": "400"}
+				if name == "proxy" {
+					for k, v := range s.env {
+						env[k] = v
+					}
+				}
+				host, err := lambdahost.New(lambdahost.Config{Bootstrap: confined(b, program, memory), MemoryMB: memory, Processes: 1, Init: time.Minute, Env: env, Log: log})
+				require.NoError(b, err)
+				defer host.Close()
+				door := httptest.NewServer(host.FunctionURL())
+				defer door.Close()
+				call := func() {
+					for { // the process may still be busy with what follows an answer
+						a := s.askOnce(door.URL, "POST", "/v1/chat/completions", question, bearer(token))
+						if a.status == 429 && a.id == "" {
+							time.Sleep(time.Millisecond)
+							continue
+						}
+						require.Equal(b, 200, a.status, a.body)
+						return
+					}
+				}
+				for range 50 {
+					call()
+				}
+				pid := host.Processes()[0]
+				before, n := onCPU(b, pid), 0
+				for b.Loop() {
+					call()
+					n++
+				}
+				b.ReportMetric(float64(onCPU(b, pid)-before)/float64(n)/1000, "cpu-µs/invocation")
+				b.ReportMetric(logged(b, log, `Init Duration: ([\d.]+) ms`), "init-ms")
+				b.ReportMetric(logged(b, log, `.*Max Memory Used: (\d+) MB`), "MB-resident")
+				binary, zipped := sizes(b, program)
+				b.ReportMetric(binary, "MB-binary")
+				b.ReportMetric(zipped, "MB-zip")
+			})
+		}
+	}
+}
+
+func buildMinimal(b *testing.B) string {
+	b.Helper()
+	program := filepath.Join(b.TempDir(), "bootstrap")
+	build := exec.CommandContext(b.Context(), "go", "build", "-trimpath", "-tags", "lambda.norpc", "-ldflags", "-s -w", "-o", program, "./testdata/minimal")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	out, err := build.CombinedOutput()
+	require.NoError(b, err, "%s", out)
+	return program
+}
+
+// coreMB is the memory at which Lambda gives one whole processor.
+const coreMB = 1769
+
+// confined returns a program that runs the given one with the share of a processor that belongs to its memory: it enters a control group
+// and becomes it, so that INIT has no more either.
+func confined(b *testing.B, program string, memory int) string {
+	b.Helper()
+	const period = 100_000 // µs
+	quota := strconv.Itoa(memory * period / coreMB)
+	group, file, limit := "/sys/fs/cgroup/llm-proxy-bench", "cpu.max", quota+" "+strconv.Itoa(period)
+	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err != nil { // version 1
+		group, file, limit = "/sys/fs/cgroup/cpu/llm-proxy-bench", "cpu.cfs_quota_us", quota
+	}
+	group += strconv.Itoa(os.Getpid())
+	err := os.MkdirAll(group, 0o755)
+	if err == nil {
+		b.Cleanup(func() { _ = os.Remove(group) }) // its processes have ended
+		err = os.WriteFile(filepath.Join(group, file), []byte(limit), 0o644)
+	}
+	if err != nil {
+		b.Skipf("SKIPPED, a share of a processor cannot be given here (it takes root and control groups): %v", err)
+	}
+	wrapper := filepath.Join(b.TempDir(), "bootstrap")
+	script := fmt.Sprintf("#!/bin/sh\necho $$ > %s/cgroup.procs && exec %s\n", group, program)
+	require.NoError(b, os.WriteFile(wrapper, []byte(script), 0o700))
+	return wrapper
+}
+
+// onCPU is how long the threads of a process have run, in ns.
+func onCPU(b *testing.B, pid int) (total int64) {
+	b.Helper()
+	threads, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/schedstat", pid))
+	require.NoError(b, err)
+	require.NotEmpty(b, threads)
+	for _, name := range threads {
+		stat, err := os.ReadFile(name)
+		if err != nil {
+			continue // it has ended
+		}
+		var ns int64
+		_, err = fmt.Sscan(string(stat), &ns)
+		require.NoError(b, err)
+		total += ns
+	}
+	return total
+}
+
+// logged is a number of the platform's lines.
+func logged(b *testing.B, log *output, pattern string) float64 {
+	b.Helper()
+	found := regexp.MustCompile(`(?s)` + pattern).FindStringSubmatch(log.String())
+	require.NotNil(b, found, log.String())
+	n, err := strconv.ParseFloat(found[1], 64)
+	require.NoError(b, err)
+	return n
+}
+
+// sizes are those of a program and of the archive that is deployed, in MB.
+func sizes(b *testing.B, program string) (binary, zipped float64) {
+	b.Helper()
+	file, err := os.Open(program)
+	require.NoError(b, err)
+	defer file.Close()
+	var archive strings.Builder
+	w := zip.NewWriter(&archive)
+	entry, err := w.Create("bootstrap")
+	require.NoError(b, err)
+	n, err := io.Copy(entry, file)
+	require.NoError(b, err)
+	require.NoError(b, w.Close())
+	return float64(n) / 1e6, float64(archive.Len()) / 1e6
+}
