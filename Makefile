@@ -13,10 +13,12 @@ PRICES    ?= 1.109.1
 COVERFILE := coverage.out
 # The race detector needs a C compiler; `make tools` installs one where it may, and the tests say so where they run without.
 RACE       = $(shell command -v $${CC:-gcc} >/dev/null && echo -race)
-# Our own packages by place. local/sdktest has a target of its own: its suites need Node and Python.
+# Our own packages by place. local/sdktest has a target of its own, as its suites need Node and Python, and so has infra/aws, which deploys the
+# stack to a stand-in for AWS.
+INFRA      = $(shell go list ./infra/... | grep -v /infra/aws)
 LOCAL      = $(shell go list ./local/... 2>/dev/null | grep -v /sdktest)
 
-.PHONY: help run build test tools lint format check race cover unit rules local api sdk fuzz bench bench-lambda generate prices vuln clean
+.PHONY: help run build test tools lint format check race cover unit rules local api sdk aws fuzz bench bench-lambda generate prices vuln clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +30,7 @@ build: ## build bin/llm-proxy
 	@CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/llm-proxy ./local/llm-proxy
 
 test: ## install what is needed and run everything; prints the time of each stage
-	@.ci/stages.sh tools lint build unit cover rules local api sdk fuzz
+	@.ci/stages.sh tools lint build unit cover rules local api sdk aws fuzz
 
 check: ## lint, known vulnerabilities and the tests with the race detector
 	@.ci/stages.sh tools lint vuln race
@@ -47,7 +49,7 @@ format: tools ## write all Go files in gofumpt form
 
 race: ## every test but the SDK suites, with the race detector
 	@$(call require-race)
-	@CGO_ENABLED=1 go test $(RACE) ./internal/... ./infra/... $(LOCAL)
+	@CGO_ENABLED=1 go test $(RACE) ./internal/... $(INFRA) $(LOCAL)
 
 unit: ## the tests of internal/ with the race detector, writing coverage.out
 	@$(call require-race)
@@ -58,7 +60,7 @@ cover: ## the gate over coverage.out: internal/ at least 90 %, no package below 
 	@go run ./infra/covergate -profile $(COVERFILE) -total 90 -package 80 -generated '*.gen.go'
 
 rules: ## tests of the repository itself: imports, secrets, workflows, links
-	@go test ./infra/...
+	@go test $(INFRA)
 
 local: ## the tests of the program and its server, and of the functions as they are built
 	@if [ -z "$(LOCAL)" ]; then echo "no packages under local/" >&2; exit 1; fi; go test -timeout 15m $(LOCAL) ./functions/...
@@ -89,16 +91,24 @@ prices: ## take a newer table of prices from LiteLLM's wheel (PRICES=version): i
 vuln: tools ## known vulnerabilities in what the programs call; says so where the database does not answer
 	@infra/tools/vuln.sh $(TOOLS)/govulncheck
 
+aws: ## the template: linted, translated, asserted, and the built stack deployed to a stand-in for AWS
+	@infra/aws/tools/install.sh
+	@go test -timeout 15m -count=1 ./infra/aws/...
+
 # What `sam build` calls for each function, with ARTIFACTS_DIR set. GOARCH=amd64 goes with the parameter Architecture=x86_64.
 build-Proxy:        ; @$(call build-function,proxy)
+build-Management:   ; @$(call build-function,management,-X main.version=$(VERSION))
+build-S3Dispatcher: ; @$(call build-function,dispatcher)
+build-Redrive:      ; @$(call build-function,redrive)
+build-Setup:        ; @$(call build-function,setup)
 
 define build-function
 GOOS=linux GOARCH=$(or $(GOARCH),arm64) CGO_ENABLED=0 go build -trimpath -tags lambda.norpc -ldflags "-s -w $(2)" -o "$(ARTIFACTS_DIR)/bootstrap" ./functions/$(1)
-for f in providers*.yaml; do if [ -f "$$f" ]; then cp "$$f" "$(ARTIFACTS_DIR)/"; fi; done
+@for f in providers*.yaml; do if [ -f "$$f" ]; then cp "$$f" "$(ARTIFACTS_DIR)/"; fi; done
 endef
 
 clean: ## remove what was built
-	@rm -rf bin dist $(COVERFILE)
+	@rm -rf bin dist .aws-sam $(COVERFILE)
 
 define require-race
 if [ -z "$(RACE)" ]; then echo "WITHOUT the race detector: it needs a C compiler (apt-get install gcc libc6-dev)" >&2; fi

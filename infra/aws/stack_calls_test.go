@@ -1,0 +1,151 @@
+//go:build linux
+
+package aws
+
+import (
+	"compress/gzip"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+
+	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/stretchr/testify/require"
+	"github.com/tidwall/gjson"
+)
+
+func readAll(r *http.Response) string {
+	text, err := io.ReadAll(r.Body)
+	if err != nil {
+		return "the answer broke off: " + err.Error()
+	}
+	return string(text)
+}
+
+// cloudFormation calls its API, which is a form and XML. `sam delete` would wait half a minute for nothing.
+func (e *emulator) cloudFormation(action, stack string) answer {
+	e.t.Helper()
+	form := url.Values{"Action": {action}, "Version": {"2010-05-15"}, "StackName": {stack}}
+	r, err := http.NewRequestWithContext(e.t.Context(), http.MethodPost, e.url, strings.NewReader(form.Encode()))
+	require.NoError(e.t, err)
+	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	r.Header.Set("Authorization", "AWS4-HMAC-SHA256 Credential=test/20261122/us-east-1/cloudformation/aws4_request, SignedHeaders=host, Signature=fake")
+	resp, err := http.DefaultClient.Do(r)
+	require.NoError(e.t, err)
+	defer func() { _ = resp.Body.Close() }()
+	return answer{resp.StatusCode, readAll(resp), resp.Header}
+}
+
+// outputs are those of a stack.
+func (e *emulator) outputs(stack string) map[string]string {
+	e.t.Helper()
+	a := e.cloudFormation("DescribeStacks", stack)
+	require.Equal(e.t, http.StatusOK, a.status, a.body)
+	out := map[string]string{}
+	for _, member := range strings.Split(a.body, "<OutputKey>")[1:] {
+		key, rest, _ := strings.Cut(member, "</OutputKey>")
+		_, rest, _ = strings.Cut(rest, "<OutputValue>")
+		out[key], _, _ = strings.Cut(rest, "</OutputValue>")
+	}
+	require.NotEmpty(e.t, out, a.body)
+	return out
+}
+
+// delete deletes a stack and waits until it is gone.
+func (e *emulator) delete(stack string) {
+	e.t.Helper()
+	a := e.cloudFormation("DeleteStack", stack)
+	require.Equal(e.t, http.StatusOK, a.status, a.body)
+	e.await("the stack goes", patience, func() error {
+		a := e.cloudFormation("DescribeStacks", stack)
+		if a.status == http.StatusOK && !strings.Contains(a.body, "DELETE_COMPLETE") {
+			return fmt.Errorf("it is there: %s", a.body)
+		}
+		return nil
+	})
+}
+
+func (e *emulator) secret(id, key string) string {
+	e.t.Helper()
+	out, err := secretsmanager.NewFromConfig(e.config()).GetSecretValue(e.t.Context(), &secretsmanager.GetSecretValueInput{SecretId: &id})
+	require.NoError(e.t, err)
+	var values map[string]string
+	require.NoError(e.t, json.Unmarshal([]byte(*out.SecretString), &values))
+	require.NotEmpty(e.t, values[key])
+	return values[key]
+}
+
+func (e *emulator) tables() []string {
+	e.t.Helper()
+	out, err := dynamodb.NewFromConfig(e.config()).ListTables(e.t.Context(), &dynamodb.ListTablesInput{})
+	require.NoError(e.t, err)
+	return out.TableNames
+}
+
+// stack is the deployed one.
+type stack struct {
+	*emulator
+	out   map[string]string
+	token string // of management
+}
+
+// manage calls the management API.
+func (s *stack) manage(method, path, body string, status int) gjson.Result {
+	s.t.Helper()
+	api, _, _ := strings.Cut(strings.TrimPrefix(s.out["ManageUrl"], "https://"), ".")
+	a, err := s.ask(method, api+".execute-api.localhost:"+strings.TrimPrefix(s.host, "127.0.0.1:"), path, s.token, body)
+	require.NoError(s.t, err)
+	require.Equal(s.t, status, a.status, "%s %s: %s", method, path, a.body)
+	return gjson.Parse(a.body)
+}
+
+// chat asks the function URL.
+func (s *stack) chat(token string) answer {
+	s.t.Helper()
+	base, err := url.Parse(s.out["BaseUrl"])
+	require.NoError(s.t, err)
+	a, err := s.ask(http.MethodPost, base.Host, base.Path+"/chat/completions", token, `{"model":"gpt-4o-mini","messages":[{"role":"user","content":"hello"}]}`)
+	require.NoError(s.t, err)
+	return a
+}
+
+// record waits for the record of a request in the bucket.
+func (s *stack) record(id string) (record gjson.Result) {
+	s.t.Helper()
+	require.NotEmpty(s.t, id)
+	client := s3.NewFromConfig(s.config(), func(o *s3.Options) { o.UsePathStyle = true })
+	bucket := s.out["EventBucketName"]
+	s.await("the record of "+id, patience, func() error {
+		objects, err := client.ListObjectsV2(s.t.Context(), &s3.ListObjectsV2Input{Bucket: &bucket, Prefix: sdk.String("requests/")})
+		if err != nil {
+			return err
+		}
+		for _, o := range objects.Contents {
+			object, err := client.GetObject(s.t.Context(), &s3.GetObjectInput{Bucket: &bucket, Key: o.Key})
+			if err != nil {
+				return err
+			}
+			z, err := gzip.NewReader(object.Body)
+			if err != nil {
+				return err
+			}
+			lines, err := io.ReadAll(z)
+			if err != nil {
+				return err
+			}
+			for line := range strings.Lines(string(lines)) {
+				if gjson.Get(line, "id").Str == id {
+					record = gjson.Parse(line)
+					return nil
+				}
+			}
+		}
+		return fmt.Errorf("it is in none of %d objects", len(objects.Contents))
+	})
+	return record
+}

@@ -1,0 +1,194 @@
+//go:build linux
+
+package aws
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/stretchr/testify/require"
+	"github.com/tidwall/gjson"
+
+	"github.com/sofatutor/llm-proxy/internal/demo"
+)
+
+// How long the parts may take on a busy machine.
+const (
+	startPatience  = time.Minute
+	deployPatience = 8 * time.Minute
+	patience       = 2 * time.Minute
+)
+
+// emulator is a running ministack.
+type emulator struct {
+	t    *testing.T
+	url  string
+	host string // 127.0.0.1:port
+	log  string // path
+	env  []string
+}
+
+// startEmulator starts the stand-in for AWS with an environment of its own, which its functions inherit: nothing of ours may help them.
+func startEmulator(t *testing.T) *emulator {
+	t.Helper()
+	program := tool(t, "ministack", "ministack")
+	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // ends at once
+	require.NoError(t, err)
+	host := listener.Addr().String()
+	require.NoError(t, listener.Close())
+	_, port, err := net.SplitHostPort(host)
+	require.NoError(t, err)
+	dir := t.TempDir()
+	log, err := os.Create(filepath.Join(dir, "ministack.log"))
+	require.NoError(t, err)
+	e := &emulator{t: t, url: "http://" + host, host: host, log: log.Name()}
+	e.env = []string{
+		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir, "AWS_ENDPOINT_URL=" + e.url,
+		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1",
+	}
+	cmd := exec.Command(program) //nolint:noctx // the cleanup ends it with all it has started
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, append(e.env, "GATEWAY_PORT="+port), log, log
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	require.NoError(t, cmd.Start())
+	t.Cleanup(func() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // and the functions
+		_ = cmd.Wait()                                      // killed
+		if t.Failed() {
+			if said, err := os.ReadFile(e.log); err == nil {
+				t.Logf("the emulator said:\n%s", said[max(0, len(said)-8000):])
+			}
+		}
+	})
+	e.await("the emulator", startPatience, func() error {
+		_, err := e.ask(http.MethodGet, e.host, "/_ministack/health", "", "")
+		return err
+	})
+	return e
+}
+
+// await tries until it succeeds.
+func (e *emulator) await(what string, patience time.Duration, try func() error) {
+	e.t.Helper()
+	deadline := time.Now().Add(patience)
+	for {
+		err := try()
+		if err == nil {
+			return
+		}
+		require.True(e.t, time.Now().Before(deadline), "%s: %v", what, err)
+		time.Sleep(200 * time.Millisecond)
+	}
+}
+
+// answer is what came back.
+type answer struct {
+	status int
+	body   string
+	header http.Header
+}
+
+// ask sends a request to one of the hosts that the emulator plays.
+func (e *emulator) ask(method, host, path, bearer, body string) (answer, error) {
+	ctx, cancel := context.WithTimeout(e.t.Context(), patience)
+	defer cancel()
+	r, err := http.NewRequestWithContext(ctx, method, e.url+path, strings.NewReader(body))
+	if err != nil {
+		return answer{}, err
+	}
+	r.Host = host
+	r.Header.Set("Content-Type", "application/json")
+	if bearer != "" {
+		r.Header.Set("Authorization", "Bearer "+bearer)
+	}
+	resp, err := http.DefaultClient.Do(r)
+	if err != nil {
+		return answer{}, err
+	}
+	defer func() { _ = resp.Body.Close() }()
+	return answer{resp.StatusCode, readAll(resp), resp.Header}, nil
+}
+
+// sam runs the SAM command line against the emulator.
+func (e *emulator) sam(args ...string) string {
+	e.t.Helper()
+	ctx, cancel := context.WithTimeout(e.t.Context(), deployPatience)
+	defer cancel()
+	cmd := exec.CommandContext(ctx, tool(e.t, "sam", "sam"), args...)
+	cmd.Dir = root
+	cmd.Env = append(offline(), "AWS_ENDPOINT_URL="+e.url, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test")
+	out, err := cmd.CombinedOutput()
+	require.NoError(e.t, err, "sam %q:\n%s", args, out)
+	return string(out)
+}
+
+// config is how the SDK reaches the emulator.
+func (e *emulator) config() aws.Config {
+	return aws.Config{Region: "us-east-1", BaseEndpoint: &e.url, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}
+}
+
+// TestTheStackDeploysAndWorks builds the functions, deploys the template as it is and follows a request from the function URL to the
+// bucket.
+func TestTheStackDeploysAndWorks(t *testing.T) {
+	upstream := demo.Serve(t)
+	e := startEmulator(t)
+	architecture := map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]
+	dir := t.TempDir()
+	t.Setenv("GOARCH", runtime.GOARCH)
+	e.sam("build", "--build-dir", filepath.Join(dir, "build"), "--parameter-overrides", "Architecture="+architecture)
+	providers := filepath.Join(dir, "providers.yaml")
+	require.NoError(t, os.WriteFile(providers, fmt.Appendf(nil, "default: openai\nproviders:\n  openai:\n    preset: openai\n    base_url: %s\n", upstream.URL), 0o600))
+	deploy := func(more ...string) map[string]string {
+		overrides := append([]string{"Emulated=true", "Retention=Delete", "RequestBodies=true", "Architecture=" + architecture, "ProvidersFile=" + providers}, more...)
+		e.sam(append([]string{
+			"deploy", "--template-file", filepath.Join(dir, "build", "template.yaml"), "--stack-name", "llm-proxy-test", "--resolve-s3", "--no-confirm-changeset",
+			"--no-fail-on-empty-changeset", "--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND", "--parameter-overrides",
+		}, overrides...)...)
+		return e.outputs("llm-proxy-test")
+	}
+
+	out := deploy()
+	s := &stack{emulator: e, out: out, token: e.secret(out["ManagementTokenSecret"], "management_token")}
+	project := s.manage(http.MethodPost, "/manage/projects", `{"name":"first","api_key":"sk-fake-provider-key-1234"}`, http.StatusCreated).Get("project_id").Str
+	minted := s.manage(http.MethodPost, "/manage/tokens", `{"project_id":"`+project+`","duration_minutes":60}`, http.StatusCreated)
+	token, id := minted.Get("token").Str, minted.Get("id").Str
+
+	first := s.chat(token)
+	require.Equal(t, http.StatusOK, first.status, first.body)
+	require.Equal(t, []string{"/v1/chat/completions"}, upstream.Paths())
+	require.Equal(t, "Bearer sk-fake-provider-key-1234", upstream.Requests()[0].Header.Get("Authorization"), "the key was sealed by one function and opened by another")
+	requestID := first.header.Get("X-Llm-Proxy-Request-Id")
+	record := s.record(requestID)
+	require.Equal(t, "complete", record.Get("outcome").Str)
+	require.Equal(t, id, record.Get("token_id").Str)
+	require.Positive(t, record.Get("usage.total").Int())
+
+	// A new sealing secret: the key still opens, and nobody has set it anew.
+	deploy("SealingKeyVersion=2", "LogDays=7")
+	require.NotEmpty(t, s.manage(http.MethodGet, "/manage/audit?action=project.seal", "", http.StatusOK).Array(), "the project's key was sealed anew")
+	second := s.chat(token)
+	require.Equal(t, http.StatusOK, second.status, second.body)
+	require.Len(t, upstream.Requests(), 2)
+	s.record(second.header.Get("X-Llm-Proxy-Request-Id"))
+
+	s.manage(http.MethodDelete, "/manage/tokens/"+id, "", http.StatusNoContent)
+	refused := s.chat(token)
+	require.Equal(t, http.StatusUnauthorized, refused.status, refused.body)
+	require.Equal(t, "token_revoked", gjson.Get(refused.body, "error.code").Str)
+	require.Len(t, upstream.Requests(), 2, "a refused request never reaches the upstream")
+	require.Equal(t, "refused", s.record(refused.header.Get("X-Llm-Proxy-Request-Id")).Get("outcome").Str)
+
+	e.delete("llm-proxy-test")
+	require.Empty(t, e.tables(), "nothing is left")
+}

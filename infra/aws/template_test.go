@@ -1,0 +1,90 @@
+package aws
+
+import (
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/tidwall/gjson"
+)
+
+func TestTheTemplateKeepsItsPromises(t *testing.T) {
+	parsed := template{gjson.Parse(translated(t, readTemplate(t))[0]), readTemplate(t)}
+	for _, p := range promises {
+		t.Run(p.name, func(t *testing.T) { require.Empty(t, p.check(parsed)) })
+	}
+}
+
+// TestABrokenTemplateBreaksOnePromise changes the template in one place each, and looks which promise that breaks.
+func TestABrokenTemplateBreaksOnePromise(t *testing.T) {
+	mutations := []struct{ promise, from, to string }{
+		{"anybody may call the function URL, and AWS needs two permissions for it", "AuthType: NONE #", "AuthType: AWS_IAM #"},
+		{"answers are streamed", "InvokeMode: RESPONSE_STREAM", "InvokeMode: BUFFERED"},
+		{"no role has a wildcard for actions", "Action: [events:PutEvents], Resource: !GetAtt Bus.Arn}\n              - {Effect: Allow, Action: [sqs:SendMessage]", "Action: [\"events:*\"], Resource: !GetAtt Bus.Arn}\n              - {Effect: Allow, Action: [sqs:SendMessage]"},
+		{"no role has a wildcard for resources beyond its prefixes", "Action: [sqs:SendMessage], Resource: !GetAtt Spill.Arn}", "Action: [sqs:SendMessage], Resource: \"*\"}"},
+		{"only the proxy and setup read the sealing secret", "Action: [secretsmanager:GetSecretValue], Resource: !Ref OperatorsSecret}", "Action: [secretsmanager:GetSecretValue], Resource: [!Ref OperatorsSecret, !Ref SealingSecret]}"},
+		{"the proxy and management may do with the tables what their store does, and no more", "Action: [dynamodb:UpdateItem], Resource", "Action: [dynamodb:UpdateItem, dynamodb:DeleteItem], Resource"},
+		{"each function has a role of its own", "Role: !GetAtt RedriveRole.Arn", "Role: !GetAtt ProxyRole.Arn"},
+		{"tables are as the store lays them out", "TimeToLiveSpecification: {AttributeName: ttl, Enabled: true}", "TimeToLiveSpecification: {AttributeName: ttl, Enabled: false}"},
+		{"tables can be restored to any moment", "PointInTimeRecoveryEnabled: true", "PointInTimeRecoveryEnabled: false"},
+		{"what is kept is encrypted", "SqsManagedSseEnabled: true", "SqsManagedSseEnabled: false"},
+		{"nothing is public", "RestrictPublicBuckets: true", "RestrictPublicBuckets: false"},
+		{"nothing is public", `"aws:SecureTransport": "false"`, `"aws:SecureTransport": "true"`},
+		{"events that cannot be delivered are kept", "          DeadLetterConfig: {Arn: !GetAtt S3Dead.Arn}\n", ""},
+		{"events that cannot be delivered are kept", "      RedrivePolicy: {deadLetterTargetArn: !GetAtt S3Dead.Arn, maxReceiveCount: 5}\n", ""},
+		{"the bus tries for a day", "MaximumRetryAttempts: 185", "MaximumRetryAttempts: 2"},
+		{"queues keep what waits for two weeks, and nobody gets it twice at once", "VisibilityTimeout: 380", "VisibilityTimeout: 60"},
+		{"functions tell which of a batch failed", "      FunctionResponseTypes: [ReportBatchItemFailures]\n", ""},
+		{"each function's log ends", "Properties: &log {RetentionInDays: !Ref LogDays}", "Properties: &log {}"},
+		{"concurrency can be bounded", "      ReservedConcurrentExecutions: !If [HasReserved, !Ref ReservedConcurrency, !Ref AWS::NoValue]\n", ""},
+		{"nothing costs while nobody calls", "\nResources:\n", "\nResources:\n  Gateway: {Type: AWS::EC2::NatGateway, Properties: {SubnetId: subnet}}\n"},
+		{"nothing costs while nobody calls", "      BillingMode: PAY_PER_REQUEST\n", "      BillingMode: PROVISIONED\n"},
+		{"the emulator leaves out what it lacks alone", "  S3Rule:\n    Type: AWS::Events::Rule\n", "  S3Rule:\n    Type: AWS::Events::Rule\n    Condition: NotEmulated\n"},
+		{"what is for local development is never deployed", "    Type: AWS::ApiGatewayV2::Route\n    Condition: Never\n", "    Type: AWS::ApiGatewayV2::Route\n"},
+		{"the HTTP API stands before the functions", "\nOutputs:\n", "  Late: {Type: AWS::ApiGatewayV2::Route, Properties: {ApiId: !Ref Api, RouteKey: GET /late}}\n\nOutputs:\n"},
+		{"what is kept follows Retention", "    DeletionPolicy: !Ref Retention\n", "    DeletionPolicy: Delete\n"},
+		{"parameters say what they are and what they take", "    AllowedPattern: \"^$|^[^@ ]+@[^@ ]+$\"\n", ""},
+		{"outputs tell how to go on", "  NextSteps:\n", "  Later:\n"},
+		{"each function has the settings it needs, and no other", "          LLM_PROXY_SPILL_QUEUE: !Ref Spill\n", ""},
+	}
+	source := readTemplate(t)
+	var changed []string
+	for _, m := range mutations {
+		require.Contains(t, source, m.from, "the template has changed: %s", m.promise)
+		changed = append(changed, strings.Replace(source, m.from, m.to, 1))
+	}
+	broken := map[string]bool{}
+	for i, text := range translated(t, changed...) {
+		var got []string
+		for _, p := range promises {
+			if p.check(template{gjson.Parse(text), changed[i]}) != nil {
+				got = append(got, p.name)
+			}
+		}
+		require.Equal(t, []string{mutations[i].promise}, got, "with %q", mutations[i].to)
+		broken[mutations[i].promise] = true
+	}
+	require.Len(t, broken, len(promises), "each promise can be broken")
+}
+
+// TestTheLintersHaveNothingToSay: the linters see more in what the template becomes than in what it says.
+func TestTheLintersHaveNothingToSay(t *testing.T) {
+	dir := t.TempDir()
+	text := translated(t, readTemplate(t))[0]
+	path := filepath.Join(dir, "template.json")
+	require.NoError(t, os.WriteFile(path, []byte(text), 0o600))
+	t.Run("sam validate --lint", func(t *testing.T) {
+		t.Parallel()
+		run(t, tool(t, "sam", "sam"), "validate", "--lint")
+	})
+	t.Run("cfn-lint", func(t *testing.T) {
+		t.Parallel()
+		run(t, tool(t, "sam", "cfn-lint"), "--regions", "us-east-1", "eu-central-1", "--", path)
+	})
+	t.Run("checkov", func(t *testing.T) {
+		t.Parallel()
+		run(t, tool(t, "checkov", "checkov"), "--file", path, "--framework", "cloudformation", "--compact", "--quiet", "--skip-download", "--config-file", "infra/aws/checkov.yaml")
+	})
+}
