@@ -44,7 +44,7 @@ type emulator struct {
 func startEmulator(t *testing.T) *emulator {
 	t.Helper()
 	program := tool(t, "ministack", "ministack")
-	listener, err := net.Listen("tcp", "127.0.0.1:0") //nolint:noctx // ends at once
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
 	require.NoError(t, err)
 	host := listener.Addr().String()
 	require.NoError(t, listener.Close())
@@ -58,7 +58,7 @@ func startEmulator(t *testing.T) *emulator {
 		"PATH=" + os.Getenv("PATH"), "HOME=" + dir, "TMPDIR=" + dir, "AWS_ENDPOINT_URL=" + e.url,
 		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1",
 	}
-	cmd := exec.Command(program) //nolint:noctx // the cleanup ends it with all it has started
+	cmd := exec.Command(program) // the cleanup ends it with all it has started
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, append(e.env, "GATEWAY_PORT="+port), log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	require.NoError(t, cmd.Start())
