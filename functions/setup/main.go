@@ -1,5 +1,5 @@
-// Setup is the function behind the stack's custom resource: it derives the public key that management seals provider keys with, and makes
-// a new sealing secret when the stack's SealingKeyVersion is raised.
+// Setup is the function behind the stack's custom resources. It derives the public key that management seals provider keys with, and makes
+// a new sealing secret when the stack's SealingKeyVersion is raised; and it empties the bucket of a stack that goes for good.
 package main
 
 import (
@@ -10,6 +10,7 @@ import (
 
 	"github.com/aws/aws-lambda-go/cfn"
 	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"go.uber.org/zap/zapcore"
 
@@ -28,15 +29,19 @@ type settings struct {
 
 func main() { lambda.Start(cfn.LambdaWrap(resource(os.Environ()))) }
 
-// resource is the custom resource. What cannot be joined is told with each request: an exit would let CloudFormation wait for an hour.
+// resource serves the custom resources. What cannot be joined is told with each request: an exit would let CloudFormation wait for an hour.
 func resource(environ []string) cfn.CustomResourceFunction {
-	keeper, err := join(environ)
+	keeper, bucket, err := join(environ)
 	return func(ctx context.Context, e cfn.Event) (string, map[string]any, error) {
-		if e.RequestType == cfn.RequestDelete {
-			return e.PhysicalResourceID, nil, nil // there is nothing of ours: tables and secrets are the stack's
-		}
-		if err != nil {
+		switch {
+		case e.RequestType == cfn.RequestDelete && err != nil:
+			return e.PhysicalResourceID, nil, nil // a stack that never came up can go
+		case err != nil:
 			return physicalID, nil, err
+		case e.ResourceType == "Custom::Contents":
+			return contentsID, nil, contents(ctx, bucket, &e)
+		case e.RequestType == cfn.RequestDelete:
+			return e.PhysicalResourceID, nil, nil // tables and secrets are the stack's
 		}
 		data, err := change(ctx, keeper, &e)
 		return physicalID, data, err
@@ -46,23 +51,24 @@ func resource(environ []string) cfn.CustomResourceFunction {
 // physicalID never changes: another one would have CloudFormation delete what it thinks is the old resource.
 const physicalID = "sealing-key"
 
-func join(environ []string) (*rotate.Keeper, error) {
+func join(environ []string) (*rotate.Keeper, *s3.Client, error) {
 	s, err := base.Settings[settings](environ)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	log, err := base.Log(s.LogLevel)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	aws, err := base.AWS()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return rotate.New(rotate.Config{
+	keeper := rotate.New(rotate.Config{
 		Secrets: secretsmanager.NewFromConfig(aws), SecretID: s.SealingSecret, Log: log,
 		Store: dynamo.New(aws, dynamo.Config{Tokens: s.TokensTable, Control: s.ControlTable, Log: log}),
-	}), nil
+	})
+	return keeper, s3.NewFromConfig(aws, func(o *s3.Options) { o.UsePathStyle = base.PathStyle(aws) }), nil
 }
 
 // change derives the public key, after a rotation where the version was raised. A lower version, as in a rollback, changes nothing.

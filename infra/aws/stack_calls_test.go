@@ -5,6 +5,7 @@ package aws
 import (
 	"compress/gzip"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -15,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
+	"github.com/aws/smithy-go"
 	"github.com/stretchr/testify/require"
 	"github.com/tidwall/gjson"
 )
@@ -85,6 +87,22 @@ func (e *emulator) tables() []string {
 	out, err := dynamodb.NewFromConfig(e.config()).ListTables(e.t.Context(), &dynamodb.ListTablesInput{})
 	require.NoError(e.t, err)
 	return out.TableNames
+}
+
+// contents are the keys in a bucket, none if it is gone.
+func (e *emulator) contents(bucket string) (keys []string) {
+	e.t.Helper()
+	client := s3.NewFromConfig(e.config(), func(o *s3.Options) { o.UsePathStyle = true })
+	out, err := client.ListObjectsV2(e.t.Context(), &s3.ListObjectsV2Input{Bucket: &bucket})
+	var failed smithy.APIError
+	if errors.As(err, &failed) && failed.ErrorCode() == "NoSuchBucket" {
+		return nil
+	}
+	require.NoError(e.t, err)
+	for _, o := range out.Contents {
+		keys = append(keys, *o.Key)
+	}
+	return keys
 }
 
 // stack is the deployed one.

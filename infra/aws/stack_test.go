@@ -189,6 +189,8 @@ func TestTheStackDeploysAndWorks(t *testing.T) {
 	require.Len(t, upstream.Requests(), 2, "a refused request never reaches the upstream")
 	require.Equal(t, "refused", s.record(refused.header.Get("X-Llm-Proxy-Request-Id")).Get("outcome").Str)
 
+	require.NotEmpty(t, e.contents(out["EventBucketName"]))
 	e.delete("llm-proxy-test")
 	require.Empty(t, e.tables(), "nothing is left")
+	require.Empty(t, e.contents(out["EventBucketName"]))
 }
