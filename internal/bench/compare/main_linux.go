@@ -39,6 +39,7 @@ type settings struct {
 	slice   time.Duration
 	out     string
 	streams int
+	ledger  bool
 }
 
 func run(ctx context.Context, args []string) error {
@@ -48,6 +49,7 @@ func run(ctx context.Context, args []string) error {
 	flags.IntVar(&s.rounds, "rounds", 5, "interleaved rounds; the median is reported")
 	flags.DurationVar(&s.slice, "slice", 1500*time.Millisecond, "how long each load runs in a round")
 	flags.IntVar(&s.streams, "streams", 1000, "event streams held open for the memory figure")
+	flags.BoolVar(&s.ledger, "ledger", false, "keep the ledger of usage too")
 	flags.StringVar(&s.out, "out", "", "file for the results as JSON")
 	if err := flags.Parse(args); err != nil {
 		return err

@@ -108,7 +108,7 @@ http {
 	return startPeer(ctx, "nginx", exec.CommandContext(ctx, binary, "-c", file, "-e", filepath.Join(dir, "error.log")), bench.Target{Addr: addr, Token: "nginx"}) //nolint:gosec // found on the path
 }
 
-// startOurs sets a project and a token with limits up and starts the server: SQLite on disk, events and their log on.
+// startOurs sets a project and a token with limits up and starts the server: SQLite on disk, events and their log on, the ledger if asked for.
 func startOurs(ctx context.Context, s settings, upstream, work string) (*peer, error) {
 	dir := filepath.Join(work, "llm-proxy")
 	if err := os.Mkdir(dir, 0o700); err != nil {
@@ -138,7 +138,7 @@ func startOurs(ctx context.Context, s settings, upstream, work string) (*peer, e
 		return nil, err
 	}
 	cmd := exec.CommandContext(ctx, s.binary, "server", "--addr", addr, "--db", db, "--providers", providers, "--file-event-log", filepath.Join(dir, "events.jsonl")) //nolint:gosec // the binary to measure
-	cmd.Env = append(os.Environ(), "LLM_PROXY_METRICS_ADDR=127.0.0.1:0", "LLM_PROXY_MAX_CONCURRENT_PER_TOKEN=0", "LLM_PROXY_LOG_LEVEL=warn")
+	cmd.Env = append(os.Environ(), "LLM_PROXY_METRICS_ADDR=127.0.0.1:0", "LLM_PROXY_MAX_CONCURRENT_PER_TOKEN=0", "LLM_PROXY_LOG_LEVEL=warn", fmt.Sprintf("LLM_PROXY_LEDGER=%t", s.ledger))
 	cmd.Stderr = os.Stderr
 	return startPeer(ctx, "llm-proxy", cmd, bench.Target{Addr: addr, Token: made.Token})
 }
