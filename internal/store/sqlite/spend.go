@@ -163,7 +163,12 @@ func (p *spender) do(r *spendRequest) {
 		runtime.Gosched() // whoever is about to spend comes along: a transaction for many costs little more than one for one
 	}
 	batch := p.take()
+	defer p.done(r, batch) // whatever happens: a lead that is never given on would hold up every spend to come
 	p.run(batch)
+}
+
+// done gives the lead on and wakes those whose outcome is there.
+func (p *spender) done(r *spendRequest, batch []*spendRequest) {
 	p.next()
 	for _, other := range batch {
 		if other != r {
@@ -180,6 +185,9 @@ func (p *spender) take() []*spendRequest {
 	batch := p.waiting
 	p.waiting, p.spare = p.spare, nil
 	p.crowded = len(batch) > 1
+	for _, r := range batch {
+		r.err = errUndecided
+	}
 	return batch
 }
 
@@ -223,9 +231,13 @@ func (p *spender) run(batch []*spendRequest) {
 }
 
 // transact runs the transaction. After an error nothing of it holds.
-func (p *spender) transact(batch []*spendRequest) error {
-	err := step(p.begin)
-	if err != nil {
+func (p *spender) transact(batch []*spendRequest) (err error) {
+	defer func() {
+		if !p.conn.AutocommitEnabled() { // after an error that has not ended the transaction by itself, or a panic
+			err = errors.Join(err, step(p.rollback))
+		}
+	}()
+	if err := step(p.begin); err != nil {
 		return err
 	}
 	for i, r := range batch {
@@ -233,19 +245,11 @@ func (p *spender) transact(batch []*spendRequest) error {
 			r.err = unavailable(errBusy)
 			continue
 		}
-		if err = p.one(r); err != nil {
-			break
+		if err := p.one(r); err != nil {
+			return err
 		}
 	}
-	if err == nil {
-		if err = step(p.commit); err == nil {
-			return nil
-		}
-	}
-	if !p.conn.AutocommitEnabled() { // some errors have ended the transaction already
-		err = errors.Join(err, step(p.rollback))
-	}
-	return err
+	return step(p.commit)
 }
 
 // step runs a statement that returns nothing.
@@ -254,7 +258,10 @@ func step(s *sqlite.Stmt) error {
 	return errors.Join(err, s.Reset())
 }
 
-var errBusy = errors.New("other writes took too long")
+var (
+	errBusy      = errors.New("other writes took too long")
+	errUndecided = unavailable(errors.New("the spend was broken off")) // until a spend is decided, so that a panic admits nobody
+)
 
 // takeTurn waits until no other connection of ours writes, or until due.
 func (s *Store) takeTurn(due time.Time) bool {
@@ -291,6 +298,7 @@ func (p *spender) one(r *spendRequest) error {
 	case !found:
 		r.err = llmproxy.ErrNotFound
 	default:
+		r.err = nil
 		p.fill(r, p.gate)
 		if !counted {
 			r.err = reason(r, p.gate)
