@@ -93,7 +93,7 @@ func (e *deliverer) takeOver() error {
 		return err
 	}
 	e.delivery.Store(&delivery{follower, dispatch.New(dispatch.Config{
-		Name: e.name, Source: follower, Destination: destination, DeadLetters: e.deadLetters, Log: e.log, Meter: dispatch.Meter(price.Embedded()),
+		Name: e.name, Source: follower, Destination: destination, DeadLetters: e.deadLetters, Log: e.log, Meter: dispatch.MeterUpstream(price.Embedded()),
 	})})
 	return nil
 }
