@@ -8,7 +8,7 @@ MAKEFLAGS     += --no-print-directory
 VERSION   := $(shell git describe --tags --always --dirty 2>/dev/null || echo dev)
 CACHE     := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/llm-proxy
 TOOLS     := $(CACHE)/bin
-FUZZTIME  ?= 3s
+FUZZINPUTS ?= 20000
 PRICES    ?= 1.109.1
 COVERFILE := coverage.out
 # The race detector needs a C compiler; `make tools` installs one where it may, and the tests say so where they run without.
@@ -72,8 +72,8 @@ sdk: ## the official OpenAI SDKs for Go, Python and JavaScript through the proxy
 	@local/sdktest/setup.sh
 	@go test -timeout 15m ./local/sdktest/...
 
-fuzz: ## each fuzz target for FUZZTIME (3s)
-	@.ci/fuzz.sh $(FUZZTIME)
+fuzz: ## each fuzz target with FUZZINPUTS (20000) inputs
+	@.ci/fuzz.sh $(FUZZINPUTS)
 
 bench: build ## CPU, latency and memory beside a direct call, a bare ReverseProxy and nginx
 	@go run ./internal/bench/compare
