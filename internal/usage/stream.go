@@ -35,7 +35,7 @@ func (a *answer) readEvents(k *kind, head, tail []byte) error {
 		if err != nil {
 			return fmt.Errorf("event stream: %w", err)
 		}
-		if a.model != "" && !strings.Contains(event.Data, `"usage"`) {
+		if !strings.Contains(event.Data, `"usage"`) && (a.model != "" || !strings.Contains(event.Data, `"model"`)) {
 			continue
 		}
 		data := []byte(event.Data)
