@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"strconv"
+	"time"
 
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 )
@@ -50,6 +51,9 @@ func (f *File) Start(_ context.Context, note []byte) error {
 	f.file.known = m
 	return f.file.open()
 }
+
+// Batch implements [Batcher]: a sync costs more than many lines, so what is there goes out together.
+func (f *File) Batch() (size int, linger time.Duration) { return 1000, 0 }
 
 // Deliver implements [Destination]. All of the events are in the file afterwards, or none is.
 func (f *File) Deliver(_ context.Context, events []*llmproxy.Event) []Result {

@@ -114,18 +114,20 @@ func (l *Loop) deliverAll(ctx context.Context) {
 	}
 }
 
-// collect reads a batch. The first event is waited for; more are waited for until the batch is full or the time to linger is over.
+// collect reads a batch. The first event is waited for; more are waited for until the batch is full or the time to linger is over. Without
+// such a time, what is there is taken.
 // What is read and not yet delivered is read again by the next process. It reports false if ctx ended before there was an event.
 func (l *Loop) collect(ctx context.Context) ([]*llmproxy.Event, bool) {
 	var batch []*llmproxy.Event
 	var seen window
-	size, bytes := 0, 0
+	size, bytes, full := 0, 0, false
 	read := func(ctx context.Context) error {
-		events, err := l.cfg.Source.Read(ctx, min(readSize, l.cfg.BatchSize-size))
+		most := min(readSize, l.cfg.BatchSize-size)
+		events, err := l.cfg.Source.Read(ctx, most)
 		if err != nil {
 			return err
 		}
-		size += len(events)
+		size, full = size+len(events), len(events) == most
 		fresh := l.prepare(events, &seen)
 		for _, e := range fresh {
 			bytes += bodyBytes(e)
@@ -144,10 +146,14 @@ func (l *Loop) collect(ctx context.Context) ([]*llmproxy.Event, bool) {
 	if !l.try(ctx, "read events", func() error { return read(ctx) }) {
 		return nil, false
 	}
-	if l.cfg.Linger > 0 {
-		more, cancel := context.WithTimeout(ctx, l.cfg.Linger)
+	linger := l.cfg.Linger
+	if linger == 0 && full {
+		linger = lookTime // more are there, probably
+	}
+	if linger > 0 {
+		more, cancel := context.WithTimeout(ctx, linger)
 		defer cancel()
-		for size < l.cfg.BatchSize && bytes < l.cfg.BatchBytes {
+		for size < l.cfg.BatchSize && bytes < l.cfg.BatchBytes && (full || l.cfg.Linger > 0) {
 			if read(more) != nil {
 				break // the time is over, or the next batch says what is wrong
 			}

@@ -114,5 +114,5 @@ func TestADestinationsOwnBatchIsUsedUnlessToldOtherwise(t *testing.T) {
 	file, err := Open("file", Settings{File: FileConfig{Path: filepath.Join(os.TempDir(), "x")}})
 	require.NoError(t, err)
 	l = New(Config{Destination: file})
-	require.Equal(t, []any{100, time.Duration(0)}, []any{l.cfg.BatchSize, l.cfg.Linger})
+	require.Equal(t, []any{1000, time.Duration(0)}, []any{l.cfg.BatchSize, l.cfg.Linger})
 }
