@@ -19,6 +19,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/sofatutor/llm-proxy/internal/fastpath"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 	"github.com/sofatutor/llm-proxy/internal/provider"
 )
@@ -114,9 +115,18 @@ func newProxy(t testing.TB, upstream string, change ...func(*setup)) *testProxy 
 	}
 	server.Config.DisableGeneralOptionsHandler = true
 	server.Config.ErrorLog = zap.NewStdLog(log)
+	var plain *fastpath.Listener // as in the program; what it does not serve, net/http does
 	if server.EnableHTTP2 = s.http2; s.http2 {
 		server.StartTLS()
 	} else {
+		base := context.Background()
+		if server.Config.BaseContext != nil {
+			base = server.Config.BaseContext(server.Listener)
+		}
+		plain = fastpath.Listen(server.Listener, fastpath.Config{
+			Handler: handler, BaseContext: base, HeaderTimeout: server.Config.ReadHeaderTimeout, IdleTimeout: server.Config.IdleTimeout, ErrorLog: server.Config.ErrorLog,
+		})
+		server.Listener = plain
 		server.Start()
 	}
 	p.URL, p.Addr = server.URL, server.Listener.Addr().String()
@@ -126,6 +136,9 @@ func newProxy(t testing.TB, upstream string, change ...func(*setup)) *testProxy 
 	t.Cleanup(func() {
 		transport.CloseIdleConnections()
 		server.CloseClientConnections()
+		if plain != nil {
+			plain.Abort()
+		}
 		server.Close()
 		p.Close()
 	})

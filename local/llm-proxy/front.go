@@ -2,6 +2,7 @@ package main
 
 import (
 	"net/http"
+	"slices"
 	"strings"
 	"time"
 )
@@ -22,7 +23,7 @@ type prefixed struct {
 }
 
 // handler is everything that the server answers.
-func (p *parts) handler() http.Handler {
+func (p *parts) front() *front {
 	checks := p.health
 	return &front{
 		exact: map[string]http.Handler{
@@ -35,6 +36,15 @@ func (p *parts) handler() http.Handler {
 		under: []prefixed{{managementPath + "/", p.api}, {adminPath + "/", p.admin}},
 		proxy: p.proxy,
 	}
+}
+
+// leaves reports whether a request for this target is the proxy's.
+func (f *front) leaves(target string) bool {
+	path, _, _ := strings.Cut(target, "?")
+	if _, own := f.exact[path]; own {
+		return false
+	}
+	return !slices.ContainsFunc(f.under, func(u prefixed) bool { return strings.HasPrefix(path, u.prefix) })
 }
 
 // ServeHTTP implements [http.Handler].

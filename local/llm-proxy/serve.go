@@ -11,6 +11,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"github.com/sofatutor/llm-proxy/internal/fastpath"
 	"github.com/sofatutor/llm-proxy/internal/proxy"
 )
 
@@ -60,20 +61,28 @@ func serve(ctx context.Context, s *settings, withDemo bool, announce func(text s
 
 	requests, cut := context.WithCancelCause(context.WithoutCancel(ctx)) // outlives ctx, so that running requests may
 	defer cut(nil)
-	server := newHTTPServer(parts.handler(), log)
+	front := parts.front()
+	server := newHTTPServer(front, log)
 	server.BaseContext = func(net.Listener) context.Context { return requests }
+	serving := stoppable(server)
+	if certificate == nil { // what comes over TLS may be HTTP/2
+		plain := fastpath.Listen(listener, fastpath.Config{
+			Handler: front.proxy, Takes: front.leaves, BaseContext: requests, HeaderTimeout: proxy.ReadHeaderTimeout, IdleTimeout: proxy.IdleTimeout, ErrorLog: httpLog(log),
+		})
+		listener, serving = plain, both{server, plain}
+	}
 	served := make(chan error, 1)
 	go func() { served <- certificate.serve(server, listener) }()
 	if err := pid.announce(runningServer{
 		PID: os.Getpid(), URL: localURL(s, listener.Addr()), MetricsURL: metricsURL, Certificate: certificate.fingerprint(),
 		Demo: withDemo, ShutdownMS: s.Shutdown.Milliseconds(),
 	}); err != nil {
-		return errors.Join(err, server.Close())
+		return errors.Join(err, serving.Close())
 	}
 	url := publicURL(s, listener.Addr())
 	log.Info("serving", zap.String("url", url), zap.String("version", version))
 	if err := announce(parts.block(s, url).String()); err != nil {
-		return errors.Join(err, server.Close())
+		return errors.Join(err, serving.Close())
 	}
 	select {
 	case err := <-served:
@@ -81,7 +90,7 @@ func serve(ctx context.Context, s *settings, withDemo bool, announce func(text s
 	case <-ctx.Done():
 	}
 	log.Info("stopping", zap.Int64("requests_may_take_ms", s.Shutdown.Milliseconds()))
-	return shutdown(context.WithoutCancel(ctx), server, s.Shutdown, cut, log)
+	return shutdown(context.WithoutCancel(ctx), serving, s.Shutdown, cut, log)
 }
 
 // newHTTPServer bounds what callers may cost before a handler sees them.

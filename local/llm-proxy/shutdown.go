@@ -9,14 +9,37 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"github.com/sofatutor/llm-proxy/internal/fastpath"
 )
+
+// stoppable is what serves requests.
+type stoppable interface {
+	Shutdown(ctx context.Context) error // takes no new requests, and waits for those under way
+	Close() error                       // breaks those off
+}
+
+// both serve requests over one listener: plain the plain ones, Server all others.
+type both struct {
+	*http.Server
+	plain *fastpath.Listener
+}
+
+func (b both) Shutdown(ctx context.Context) error {
+	return errors.Join(b.Server.Shutdown(ctx), b.plain.Shutdown(ctx))
+}
+
+func (b both) Close() error {
+	b.plain.Abort()
+	return b.Server.Close()
+}
 
 // afterCut is how long requests may take to end once they were cut.
 const afterCut = 5 * time.Second
 
 // shutdown takes no new requests, lets running ones end within the limit, and cuts those that do not: their callers see a broken
 // answer and their events say deadline. Afterwards every request has ended.
-func shutdown(ctx context.Context, server *http.Server, limit time.Duration, cut context.CancelCauseFunc, log *zap.Logger) error {
+func shutdown(ctx context.Context, server stoppable, limit time.Duration, cut context.CancelCauseFunc, log *zap.Logger) error {
 	within, cancel := context.WithTimeout(ctx, limit)
 	defer cancel()
 	err := server.Shutdown(within)

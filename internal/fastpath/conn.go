@@ -1,0 +1,274 @@
+package fastpath
+
+import (
+	"context"
+	"errors"
+	"io"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"sync"
+	"time"
+)
+
+// headSpace is the space for a head and what comes with it. A longer head is not plain.
+const headSpace = 4 << 10
+
+// lingerFor is how long the client's side is read for nobody after the last answer: if it were closed with bytes unread, the answer could
+// be lost (RFC 9112, section 9.6).
+const lingerFor = 500 * time.Millisecond
+
+var past = time.Unix(1, 0)
+
+// conn is a connection and the request that is served over it.
+type conn struct {
+	l      *Listener
+	rwc    net.Conn
+	remote string
+	ctx    context.Context // of the connection
+	cancel context.CancelFunc
+
+	buf      []byte // what was read and not used is buf[from:to]
+	from, to int
+	out      []byte // what is to be written
+
+	watch *time.Timer   // starts the watching of a request that takes long
+	ended chan struct{} // that watching has ended, where somebody waits for it
+
+	mu       sync.Mutex
+	idle     bool // between two requests
+	serving  bool // a handler runs
+	body     *body
+	watching bool // a read for the byte after the request is under way
+	stopping bool // that read is to end
+	extra    bool // it has got one
+	extraBuf [1]byte
+	gone     bool // the client has left
+}
+
+func newConn(l *Listener, rwc net.Conn) *conn {
+	c := &conn{l: l, rwc: rwc, remote: rwc.RemoteAddr().String(), buf: make([]byte, headSpace), idle: true, ended: make(chan struct{}, 1)}
+	c.ctx, c.cancel = context.WithCancel(context.WithValue(l.cfg.BaseContext, http.LocalAddrContextKey, rwc.LocalAddr()))
+	return c
+}
+
+// serve serves requests until one is not plain, or until the connection ends.
+func (c *conn) serve() {
+	defer c.l.end(c)
+	defer c.cancel()
+	timeout := c.l.cfg.HeaderTimeout
+	for {
+		request, length := c.next(timeout)
+		if request == nil {
+			if length > 0 {
+				c.l.handOver(c.rwc, c.buf[c.from:c.to])
+			} else {
+				_ = c.rwc.Close()
+			}
+			return
+		}
+		c.from += length
+		if !c.exchange(request) {
+			return
+		}
+		timeout = c.l.cfg.IdleTimeout
+	}
+}
+
+// next waits for the next request. It returns the request and the length of its head; no request and the length of what came if that is not
+// plain; and nothing if nothing came.
+func (c *conn) next(timeout time.Duration) (*http.Request, int) {
+	if c.from == c.to {
+		c.from, c.to = 0, 0
+		if c.limit(timeout) != nil || !c.setIdle(true) || c.read() != nil || !c.setIdle(false) {
+			return nil, 0
+		}
+	}
+	end := headEnd(c.buf[c.from:c.to])
+	if end == 0 {
+		c.from, c.to = 0, copy(c.buf, c.buf[c.from:c.to])
+		if c.limit(c.l.cfg.HeaderTimeout) != nil {
+			return nil, 0
+		}
+	}
+	for end == 0 {
+		if c.to == len(c.buf) || c.read() != nil {
+			return nil, c.to // net/http knows what to say
+		}
+		end = headEnd(c.buf[:c.to])
+	}
+	if c.rwc.SetReadDeadline(time.Time{}) != nil {
+		return nil, 0
+	}
+	r, ok := parse(c.buf[c.from : c.from+end])
+	if !ok || !c.l.cfg.Takes(r.RequestURI) {
+		return nil, c.to - c.from
+	}
+	return r, end
+}
+
+// limit bounds reading; 0 is no limit.
+func (c *conn) limit(timeout time.Duration) error {
+	deadline := time.Time{}
+	if timeout > 0 {
+		deadline = time.Now().Add(timeout)
+	}
+	return c.rwc.SetReadDeadline(deadline)
+}
+
+// read reads what has come, behind what is there.
+func (c *conn) read() error {
+	n, err := c.rwc.Read(c.buf[c.to:])
+	c.to += n
+	if n > 0 {
+		return nil
+	}
+	return err
+}
+
+// setIdle notes whether the connection waits for a request, and reports whether it may go on: an idle one ends with the listener.
+func (c *conn) setIdle(idle bool) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.idle = idle
+	return !idle || !c.l.closing.Load()
+}
+
+// closeIfIdle ends a connection that waits for a request.
+func (c *conn) closeIfIdle() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.idle {
+		_ = c.rwc.Close()
+	}
+}
+
+// exchange serves a request and reports whether another may follow.
+func (c *conn) exchange(r *http.Request) bool {
+	ctx, cancel := context.WithCancel(c.ctx)
+	defer cancel()
+	r = r.WithContext(ctx)
+	r.RemoteAddr = c.remote
+	w := &response{c: c, head: r.Method == http.MethodHead, header: make(http.Header, 8), length: -1}
+	if r.ContentLength > 0 {
+		w.body = &body{c: c}
+		w.body.left.Store(r.ContentLength)
+		r.Body = w.body
+	}
+	c.begin(w.body)
+	whole := c.handle(w, r)
+	c.stopWatching()
+	if !whole || !w.finish() {
+		_ = c.rwc.Close()
+		return false
+	}
+	if !c.end(w) {
+		c.linger()
+		return false
+	}
+	return true
+}
+
+// linger ends the connection in such a way that the client reads the answer to its end.
+func (c *conn) linger() {
+	if closeWrite(c.rwc) == nil && c.limit(lingerFor) == nil {
+		_, _ = io.Copy(io.Discard, c.rwc) // until the client has closed its side, or the time is over
+	}
+	_ = c.rwc.Close()
+}
+
+// handle runs the handler and reports whether it returned.
+func (c *conn) handle(w *response, r *http.Request) (returned bool) {
+	defer func() {
+		if p := recover(); p != nil && p != http.ErrAbortHandler { //nolint:errorlint // net/http asks for this very value
+			c.l.cfg.ErrorLog.Printf("panic serving %s: %v\n%s", c.remote, p, debug.Stack())
+		}
+	}()
+	c.l.cfg.Handler.ServeHTTP(w, r)
+	return true
+}
+
+// begin notes that a handler begins.
+func (c *conn) begin(b *body) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.serving, c.body = true, b
+	if c.watch == nil {
+		c.watch = time.AfterFunc(c.l.cfg.WatchAfter, c.watchClient)
+	} else {
+		c.watch.Reset(c.l.cfg.WatchAfter)
+	}
+}
+
+// watchClient reads on behind the request that is being served, so that the end of the connection is seen while its handler runs. It runs on the
+// timer's goroutine.
+func (c *conn) watchClient() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	switch {
+	case !c.serving || c.watching || c.extra:
+		return
+	case !c.body.ended():
+		c.watch.Reset(c.l.cfg.WatchAfter)
+		return
+	case c.from < c.to:
+		return // the next request has begun to come
+	}
+	c.watching = true
+	c.mu.Unlock()
+	n, err := c.rwc.Read(c.extraBuf[:])
+	c.mu.Lock()
+	c.watching, c.extra = false, n == 1
+	var timeout net.Error
+	if err != nil && !(c.stopping && errors.As(err, &timeout) && timeout.Timeout()) {
+		c.gone = true
+		c.cancel()
+	}
+	if c.stopping {
+		c.ended <- struct{}{}
+	}
+}
+
+// stopWatching ends what watchClient does.
+func (c *conn) stopWatching() {
+	c.watch.Stop()
+	c.mu.Lock()
+	c.serving = false
+	watching := c.watching
+	c.stopping = watching
+	c.mu.Unlock()
+	if !watching {
+		return
+	}
+	_ = c.rwc.SetReadDeadline(past) // if it fails the read has ended too
+	<-c.ended
+	c.mu.Lock()
+	c.stopping = false
+	c.mu.Unlock()
+}
+
+// maxUnread is how much of a request's body is read for nobody, so that the connection can go on.
+const maxUnread = 256 << 10
+
+// end makes the connection ready for the next request and reports whether there may be one.
+func (c *conn) end(w *response) bool {
+	if w.close || c.gone || c.l.closing.Load() {
+		return false
+	}
+	if w.body != nil && !w.body.discard(maxUnread) {
+		return false
+	}
+	if c.extra {
+		c.buf[0], c.from, c.to, c.extra = c.extraBuf[0], 0, 1, false
+	}
+	return !w.timed || c.rwc.SetDeadline(time.Time{}) == nil
+}
+
+// lost notes that the connection is broken: whoever works for the client can stop.
+func (c *conn) lost(err error) {
+	var timeout net.Error
+	if errors.As(err, &timeout) && timeout.Timeout() {
+		return
+	}
+	c.cancel()
+}
