@@ -18,7 +18,7 @@ RACE       = $(shell command -v $${CC:-gcc} >/dev/null && echo -race)
 INFRA      = $(shell go list ./infra/... | grep -v /infra/aws)
 LOCAL      = $(shell go list ./local/... 2>/dev/null | grep -v /sdktest)
 
-.PHONY: help run build test tools lint format check race cover unit rules local api sdk aws fuzz bench bench-lambda generate prices vuln clean
+.PHONY: help run build ui ui-test test tools lint format check race cover unit rules local api sdk aws fuzz bench bench-lambda generate prices vuln clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,11 +26,18 @@ help: ## list the targets
 run: build ## build, then start the proxy with its built-in stand-in provider: no key, no account
 	@bin/llm-proxy server --demo
 
-build: ## build bin/llm-proxy
+build: ## build bin/llm-proxy, with the admin site where Node is
+	@internal/admin/ui/tools/build.sh --if-possible
 	@CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/llm-proxy ./local/llm-proxy
 
+ui: ## build the admin site for the next build of the binary (Node 20.19 or newer)
+	@internal/admin/ui/tools/build.sh
+
+ui-test: ui build ## the admin site: types, unit tests, and its screens in a real Chromium against a real server
+	@internal/admin/ui/tools/test.sh
+
 test: ## install what is needed and run everything; prints the time of each stage
-	@.ci/stages.sh tools lint build unit cover rules local api sdk aws fuzz
+	@.ci/stages.sh tools lint ui build ui-test unit cover rules local api sdk aws fuzz
 
 check: ## lint, known vulnerabilities and the tests with the race detector
 	@.ci/stages.sh tools lint vuln race

@@ -3,6 +3,7 @@ package admin
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net/http"
 	"strings"
 	"time"
@@ -20,6 +21,7 @@ type Config struct {
 	Password llmproxy.Secret // at least 12 characters
 	// Origins are those whose pages may change things beside the one that a request was sent to, such as https://llm.example.com.
 	Origins []string
+	Site    fs.FS            // the files of the site; nil are those that the binary was built with
 	Now     func() time.Time // the clock; nil is time.Now
 	Log     *zap.Logger      // nil logs nothing
 }
@@ -40,6 +42,7 @@ type Handler struct {
 	refusals Refusals
 	operator operator
 	origins  map[string]bool
+	files    map[string]*siteFile // of the site, by path below /admin/
 	clock    func() time.Time
 	log      *zap.Logger
 }
@@ -61,7 +64,14 @@ func New(cfg Config) (*Handler, error) {
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
 	}
-	h := &Handler{store: cfg.Store, refusals: cfg.Refusals, operator: newOperator(cfg.User, cfg.Password), origins: map[string]bool{}, clock: cfg.Now, log: cfg.Log}
+	if cfg.Site == nil {
+		cfg.Site, _ = fs.Sub(built, "ui/dist") // the name is a valid one
+	}
+	files, err := readSite(cfg.Site)
+	if err != nil {
+		return nil, err
+	}
+	h := &Handler{files: files, store: cfg.Store, refusals: cfg.Refusals, operator: newOperator(cfg.User, cfg.Password), origins: map[string]bool{}, clock: cfg.Now, log: cfg.Log}
 	for _, origin := range cfg.Origins {
 		h.origins[strings.TrimSuffix(strings.ToLower(origin), "/")] = true
 	}
@@ -83,14 +93,17 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	header.Set("Referrer-Policy", "no-referrer")
 	header.Set("X-Content-Type-Options", "nosniff")
 	header.Set("X-Frame-Options", "DENY")
-	switch r.URL.EscapedPath() {
+	switch asked := r.URL.EscapedPath(); asked {
 	case "/admin":
 		http.Redirect(w, r, "/admin/", http.StatusPermanentRedirect)
-	case "/admin/":
-		x.page()
 	case "/admin/api/session":
 		x.session() //nolint:contextcheck // each step takes the request's
 	default:
+		name, below := strings.CutPrefix(asked, "/admin/")
+		if f := h.files[name]; below && f != nil {
+			x.file(f)
+			return
+		}
 		x.problem(http.StatusNotFound, "There is no such path.")
 	}
 }

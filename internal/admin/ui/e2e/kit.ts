@@ -1,0 +1,163 @@
+import { spawn } from 'node:child_process';
+import { existsSync, readFileSync } from 'node:fs';
+import { mkdtemp, readFile, rm } from 'node:fs/promises';
+import { createRequire } from 'node:module';
+import { tmpdir } from 'node:os';
+import { join, resolve } from 'node:path';
+import { chromium, type Browser, type BrowserContextOptions, type Page } from 'playwright-core';
+import { expect, test as base } from 'vitest';
+
+const program = resolve(import.meta.dirname, '../../../../bin/llm-proxy');
+export const user = 'admin';
+export const password = 'sk-fake-admin-password';
+
+/** A server of its own, as `llm-proxy server --demo` starts it. */
+export interface Server {
+  url: string;
+  /** A token of the demo's project, which is named Demo. */
+  demoToken: string;
+  /** Asks the management API, past the site: to make what a test begins with, or to see what it has done. */
+  api<T = unknown>(method: string, path: string, body?: unknown): Promise<T>;
+}
+
+async function startServer(): Promise<{ server: Server; stop: () => Promise<void> }> {
+  if (!existsSync(program)) {
+    throw new Error(`no ${program}: run make build first`);
+  }
+  const dir = await mkdtemp(join(tmpdir(), 'llm-proxy-e2e-'));
+  const env = { PATH: process.env.PATH, HOME: dir, LLM_PROXY_DATA_DIR: dir, LLM_PROXY_ADDR: '127.0.0.1:0', LLM_PROXY_METRICS_ADDR: 'off', ADMIN_USER: user, ADMIN_PASSWORD: password };
+  const child = spawn(program, ['server', '--demo'], { env, cwd: dir, stdio: ['ignore', 'ignore', 'pipe'] });
+  let log = '';
+  child.stderr.on('data', (piece: Buffer) => { log += piece.toString(); });
+  const ended = new Promise<void>((done) => child.on('exit', () => done()));
+  const stop = async () => {
+    child.kill('SIGTERM');
+    await ended;
+    await rm(dir, { recursive: true, force: true });
+  };
+  const read = async (name: string) => JSON.parse(await readFile(join(dir, name), 'utf8')) as Record<string, string>;
+  for (let waited = 0; ; waited += 50) {
+    try {
+      const url = (await read('llm-proxy.pid')).url!;
+      const keys = await read('keys.json');
+      await fetch(`${url}/health`);
+      return { server: { url, demoToken: keys.demo_token!, api: apiOf(url, keys.management_token!) }, stop };
+    } catch (thrown) {
+      if (waited > 30_000 || child.exitCode !== null) {
+        await stop();
+        throw new Error(`the server does not start: ${String(thrown)}\n${log}`);
+      }
+      await new Promise((done) => setTimeout(done, 50));
+    }
+  }
+}
+
+const apiOf = (url: string, token: string): Server['api'] => async (method, path, body) => {
+  const response = await fetch(url + path, {
+    method, headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' }, body: body === undefined ? null : JSON.stringify(body),
+  });
+  const text = await response.text();
+  if (!response.ok) {
+    throw new Error(`${method} ${path}: ${response.status} ${text}`);
+  }
+  return (text ? JSON.parse(text) : undefined) as never;
+};
+
+/** What a page must not do; what is allowed here is what a test has asked for. */
+export interface Strictness {
+  /** Messages on the console that this test brings about, such as a refused request. */
+  allow(message: RegExp): void;
+}
+
+/** Opens a page that fails its test on a violation of the policy, an error on the console or in a script, and a request to another place. */
+async function openPage(browser: Browser, server: Server, options: BrowserContextOptions = {}): Promise<{ page: Page; strict: Strictness; check: () => Promise<void> }> {
+  const context = await browser.newContext({ baseURL: server.url, permissions: ['clipboard-read', 'clipboard-write'], reducedMotion: 'reduce', ...options });
+  const page = await context.newPage();
+  page.setDefaultTimeout(20_000);
+  const wrong: string[] = [];
+  const allowed = [/401 \(Unauthorized\).*\/admin\/api\/session/]; // the page asks whether somebody has signed in
+  await page.exposeFunction('reportViolation', (text: string) => { wrong.push(`the policy was violated: ${text}`); });
+  await page.addInitScript(() => {
+    document.addEventListener('securitypolicyviolation', (e) => {
+      (window as unknown as { reportViolation: (text: string) => void }).reportViolation(`${e.violatedDirective} by ${e.blockedURI} ${e.sample} at ${e.sourceFile}:${e.lineNumber}`);
+    });
+  });
+  page.on('console', (message) => {
+    if (message.type() === 'error' || message.type() === 'warning') {
+      wrong.push(`console: ${message.text()} (${message.location().url})`);
+    }
+  });
+  page.on('pageerror', (error) => { wrong.push(`script: ${error.stack ?? error.message}`); });
+  page.on('request', (request) => {
+    if (!request.url().startsWith(`${server.url}/`) && !request.url().startsWith('data:')) {
+      wrong.push(`a request to ${request.url()}`);
+    }
+  });
+  return {
+    page,
+    strict: { allow: (message) => { allowed.push(message); } },
+    check: async () => {
+      await context.close();
+      expect(wrong.filter((text) => !allowed.some((one) => one.test(text)))).toEqual([]);
+    },
+  };
+}
+
+/** Fills the sign-in form and waits for the screen behind it. */
+export async function signIn(page: Page, path = '/admin/'): Promise<void> {
+  await page.goto(path);
+  await page.getByLabel('User').fill(user);
+  await page.getByLabel('Password', { exact: true }).fill(password);
+  await page.getByRole('button', { name: 'Sign in' }).click();
+  await page.getByRole('button', { name: 'Account' }).waitFor();
+}
+
+interface Fixtures {
+  $worker: { browser: Browser };
+  $file: { server: Server };
+  $test: { strict: Strictness; page: Page; opened: Awaited<ReturnType<typeof openPage>> };
+}
+
+/** A test with a server (one for the file), a page of its own, and what it is strict about. */
+export const test = base.extend<Fixtures>({
+  browser: [async ({}, use) => {
+    const browser = await chromium.launch({
+      executablePath: process.env.CHROMIUM ?? '/usr/bin/chromium',
+      args: ['--headless', '--no-sandbox', '--disable-gpu', '--disable-quic', '--no-first-run', '--disable-background-networking', '--disable-component-update', '--disable-sync'],
+    });
+    await use(browser);
+    await browser.close();
+  }, { scope: 'worker' }],
+  server: [async ({}, use) => {
+    const { server, stop } = await startServer();
+    await use(server);
+    await stop();
+  }, { scope: 'file' }],
+  opened: async ({ browser, server }, use) => {
+    const opened = await openPage(browser, server);
+    await use(opened);
+    await opened.check();
+  },
+  page: async ({ opened }, use) => use(opened.page),
+  strict: async ({ opened }, use) => use(opened.strict),
+});
+
+const axeSource = readFileSync(createRequire(import.meta.url).resolve('axe-core/axe.min.js'), 'utf8');
+
+/** Lets axe look at what the page shows, in light and in dark. */
+export async function checkAccessibility(page: Page): Promise<void> {
+  for (const colorScheme of ['light', 'dark'] as const) {
+    await page.emulateMedia({ colorScheme });
+    await page.locator(`html[data-mantine-color-scheme="${colorScheme}"]`).waitFor();
+    await page.evaluate(axeSource);
+    const found = await page.evaluate(async () => {
+      const { axe } = window as unknown as { axe: typeof import('axe-core') };
+      const { violations } = await axe.run(document, { preload: false });
+      return violations.flatMap(({ id, help, nodes }) => nodes.map((node) => `${id}: ${help}: ${node.html} ${node.failureSummary ?? ''}`));
+    });
+    expect(found, `axe, ${colorScheme}`).toEqual([]);
+  }
+  await page.emulateMedia({ colorScheme: null });
+}
+
+export { expect };

@@ -1,0 +1,70 @@
+import { checkAccessibility, expect, signIn, test } from './kit';
+
+test('the keyboard does everything: skip link, search, help, palette, sequences', async ({ page }) => {
+  await signIn(page, '/admin/#/projects');
+  await page.getByRole('button', { name: 'Demo', exact: true }).waitFor();
+
+  await page.keyboard.press('Tab');
+  expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Skip to content');
+  await page.keyboard.press('Enter');
+  expect(await page.evaluate(() => document.activeElement?.tagName)).toBe('MAIN');
+
+  await page.keyboard.press('/');
+  expect(await page.evaluate(() => document.activeElement?.getAttribute('aria-label'))).toBe('Search by name');
+  await page.keyboard.type('?g/'); // is text here
+  expect(await page.getByLabel('Search by name').inputValue()).toBe('?g/');
+  await page.getByLabel('Search by name').fill('');
+  await page.getByLabel('Search by name').blur();
+
+  await page.keyboard.press('?');
+  const help = page.getByRole('dialog', { name: 'Keyboard' });
+  await help.getByText('Go to Projects').waitFor();
+  await checkAccessibility(page);
+  await page.keyboard.press('Escape');
+  await help.waitFor({ state: 'detached' });
+
+  await page.keyboard.press('Control+K');
+  await page.getByLabel('Find a screen or an action').fill('create a pro');
+  await page.keyboard.press('Enter');
+  await page.getByRole('dialog', { name: 'Create project' }).waitFor();
+  await page.keyboard.press('Escape');
+  await page.getByRole('dialog').waitFor({ state: 'detached' });
+
+  await page.goto('/admin/#/nowhere');
+  await page.getByRole('heading', { name: 'There is no such screen' }).waitFor();
+  await page.keyboard.press('g');
+  await page.keyboard.press('p');
+  await page.getByRole('heading', { name: 'Projects' }).waitFor();
+  expect(await page.evaluate(() => document.activeElement?.tagName)).toBe('MAIN');
+  expect(await page.title()).toBe('Projects · llm-proxy');
+});
+
+test('colours are light, dark or those of the system, and stay', async ({ page }) => {
+  await page.emulateMedia({ colorScheme: 'dark' });
+  await signIn(page);
+  const scheme = () => page.evaluate(() => document.documentElement.dataset.mantineColorScheme);
+  expect(await scheme()).toBe('dark');
+  await page.getByRole('button', { name: 'Colours' }).click();
+  await page.getByRole('menuitem', { name: 'Light' }).click();
+  await expect.poll(scheme).toBe('light');
+  await page.reload();
+  await page.getByRole('button', { name: 'Account' }).waitFor();
+  expect(await scheme()).toBe('light');
+  await page.getByRole('button', { name: 'Colours' }).click();
+  await page.getByRole('menuitem', { name: 'As the system is' }).click();
+  await expect.poll(scheme).toBe('dark');
+});
+
+test('a phone has all of it in a menu, and nothing stands out to the side', async ({ page }) => {
+  await page.setViewportSize({ width: 360, height: 740 });
+  await signIn(page);
+  await page.getByRole('button', { name: 'Menu' }).click();
+  const menu = page.getByRole('dialog', { name: 'Menu' });
+  await menu.getByRole('link', { name: 'Projects' }).waitFor();
+  await checkAccessibility(page);
+  await menu.getByRole('link', { name: 'Projects' }).click();
+  await page.keyboard.press('Escape');
+  await menu.waitFor({ state: 'detached' });
+  await page.getByRole('button', { name: 'Demo', exact: true }).waitFor();
+  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(360);
+});

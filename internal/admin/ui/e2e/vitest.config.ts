@@ -1,0 +1,11 @@
+import { defineConfig } from 'vitest/config';
+
+export default defineConfig({
+  root: import.meta.dirname,
+  test: {
+    include: ['**/*.e2e.ts'],
+    maxWorkers: 2,
+    testTimeout: 60_000, // a slow machine that does other things too
+    hookTimeout: 60_000,
+  },
+});

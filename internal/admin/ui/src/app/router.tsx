@@ -1,0 +1,40 @@
+import { createHashHistory, createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect, retainSearchParams } from '@tanstack/react-router';
+
+import { ProblemAlert } from '../shared/ProblemAlert';
+import { TableSkeleton } from '../shared/Skeletons';
+import { parseRange } from '../shared/timeRange';
+import { parseProjectsSearch } from '../screens/projects/search';
+import { NotFound } from './NotFound';
+import { Shell } from './Shell';
+
+// The screens. Each is a chunk of its own, which is loaded when somebody goes there; what its address means is known before.
+
+const root = createRootRoute({
+  component: Shell,
+  notFoundComponent: NotFound,
+  validateSearch: parseRange, // the time range is that of all screens
+  search: { middlewares: [retainSearchParams(['range', 'from', 'to'])] },
+});
+
+const index = createRoute({ getParentRoute: () => root, path: '/', beforeLoad: () => { throw redirect({ to: '/projects' }); } });
+
+const projects = createRoute({
+  getParentRoute: () => root,
+  path: '/projects',
+  validateSearch: parseProjectsSearch,
+  component: lazyRouteComponent(() => import('../screens/projects/ProjectsScreen'), 'ProjectsScreen'),
+});
+
+export const router = createRouter({
+  routeTree: root.addChildren([index, projects]),
+  history: createHashHistory(), // S3 has no rule that would answer other paths with the page
+  defaultPreload: 'intent',
+  defaultPendingComponent: () => <TableSkeleton label="the screen" />,
+  defaultErrorComponent: ({ error, reset }) => <ProblemAlert error={error} retry={reset} />,
+});
+
+declare module '@tanstack/react-router' {
+  interface Register {
+    router: typeof router;
+  }
+}
