@@ -1,4 +1,4 @@
-import { checkAccessibility, expect, password, signIn, test, user } from './kit';
+import { checkAccessibility, expect, password, passwordField, signIn, test, user } from './kit';
 
 test('the page has the exact policy and no inline script', async ({ server }) => {
   const response = await fetch(`${server.url}/admin/`);
@@ -13,7 +13,7 @@ test('sign-in leads to the screen that was asked for, and no script sees the ses
   await page.getByRole('heading', { name: 'Sign in' }).waitFor();
   await checkAccessibility(page);
   await page.getByLabel('User').fill(user);
-  await page.getByLabel('Password', { exact: true }).fill(password);
+  await passwordField(page).fill(password);
   await page.keyboard.press('Enter');
   await page.getByRole('button', { name: 'Demo', exact: true }).waitFor();
   expect(page.url()).toContain('q=De');
@@ -42,7 +42,7 @@ test('a session that is over leads back to sign-in, with the reason, and on to w
   await page.context().clearCookies();
   await page.getByLabel('Search by name').fill('Demo');
   await page.getByText('Your session is over').waitFor();
-  await page.getByLabel('Password', { exact: true }).fill(password);
+  await passwordField(page).fill(password);
   await page.keyboard.press('Enter');
   await page.getByRole('button', { name: 'Demo', exact: true }).waitFor();
   expect(page.url()).toContain('q=Demo');
@@ -64,14 +64,14 @@ test('a wrong password is said clearly, without which half was wrong, and thrott
   await page.goto('/admin/');
   for (let n = 0; n < 5; n++) {
     await page.getByLabel('User').fill(n % 2 ? 'nobody' : user);
-    await page.getByLabel('Password', { exact: true }).fill('sk-fake-wrong-password');
+    await passwordField(page).fill('sk-fake-wrong-password');
     const answered = page.waitForResponse((response) => response.request().method() === 'POST');
     await page.getByRole('button', { name: 'Sign in' }).click();
     await answered;
     await page.getByRole('alert').getByText('User or password is wrong.').waitFor();
-    expect(await page.getByLabel('Password', { exact: true }).inputValue()).toBe('');
+    expect(await passwordField(page).inputValue()).toBe('');
   }
-  await page.getByLabel('Password', { exact: true }).fill(password);
+  await passwordField(page).fill(password);
   await page.getByRole('button', { name: 'Sign in' }).click();
   await page.getByText(/Too many failures\. Try again in \d+ s\./).waitFor();
   expect(await page.getByRole('button', { name: 'Sign in' }).isDisabled()).toBe(true);

@@ -43,7 +43,7 @@ test('colours are light, dark or those of the system, and stay', async ({ page }
   await page.emulateMedia({ colorScheme: 'dark' });
   await signIn(page);
   const scheme = () => page.evaluate(() => document.documentElement.dataset.mantineColorScheme);
-  expect(await scheme()).toBe('dark');
+  await expect.poll(scheme).toBe('dark');
   await page.getByRole('button', { name: 'Colours' }).click();
   await page.getByRole('menuitem', { name: 'Light' }).click();
   await expect.poll(scheme).toBe('light');

@@ -12,7 +12,7 @@ const schemes: { value: MantineColorScheme; label: string; icon: typeof IconSun 
 ];
 
 export function SchemeMenu() {
-  const { colorScheme, setColorScheme } = useMantineColorScheme();
+  const { colorScheme, setColorScheme } = useMantineColorScheme({ keepTransitions: true }); // holding them back would take a style element
   const Now = schemes.find(({ value }) => value === colorScheme)?.icon ?? IconDeviceDesktop;
   return (
     <Menu position="bottom-end">

@@ -9,7 +9,7 @@ import { nav } from './nav';
 /** ⌘K: every screen, and what can be begun from anywhere. */
 export function Palette() {
   const navigate = useNavigate();
-  const { setColorScheme } = useMantineColorScheme();
+  const { setColorScheme } = useMantineColorScheme({ keepTransitions: true }); // holding them back would take a style element
   const actions: SpotlightActionGroupData[] = [
     { group: 'Screens', actions: nav.map(({ to, label, icon: Icon }) => ({ id: to, label, leftSection: <Icon size={18} />, onClick: () => void navigate({ to }) })) },
     {

@@ -1,5 +1,8 @@
 import { Drawer, Modal, Popover, Skeleton, createTheme } from '@mantine/core';
 
+/** The head of a dialog is a header element, and not that of the page. */
+const noBanner = { header: { role: 'presentation' } };
+
 /**
  * What differs from Mantine's own look. Its variables are not written from here: that would take a style element, which the policy
  * forbids. Colours and sizes that differ are in global.css.
@@ -10,8 +13,8 @@ export const theme = createTheme({
   respectReducedMotion: true,
   components: {
     // Locking the page's scrolling takes a style element too.
-    Modal: Modal.extend({ defaultProps: { lockScroll: false, closeButtonProps: { 'aria-label': 'Close' } } }),
-    Drawer: Drawer.extend({ defaultProps: { lockScroll: false, position: 'right', size: 'lg', closeButtonProps: { 'aria-label': 'Close' } } }),
+    Modal: Modal.extend({ defaultProps: { lockScroll: false, closeButtonProps: { 'aria-label': 'Close' }, attributes: noBanner } }),
+    Drawer: Drawer.extend({ defaultProps: { lockScroll: false, position: 'right', size: 'lg', closeButtonProps: { 'aria-label': 'Close' }, attributes: noBanner } }),
     Popover: Popover.extend({ defaultProps: { shadow: 'md' } }),
     Skeleton: Skeleton.extend({ defaultProps: { 'aria-hidden': true } }),
   },
