@@ -1,9 +1,8 @@
 import { ActionIcon, Menu, useMantineColorScheme, type MantineColorScheme } from '@mantine/core';
 import { IconCheck, IconDeviceDesktop, IconHelp, IconLogout, IconMoon, IconSun, IconUser } from '@tabler/icons-react';
-import { notifications } from '@mantine/notifications';
 
-import { toProblem } from '../api/problem';
 import { signOut, useSession } from '../session/session';
+import { toastProblem } from '../shared/toast';
 
 const schemes: { value: MantineColorScheme; label: string; icon: typeof IconSun }[] = [
   { value: 'light', label: 'Light', icon: IconSun },
@@ -30,7 +29,7 @@ export function SchemeMenu() {
 
 /** Ends the session, or says that it did not end. */
 export function leave(): void {
-  signOut().catch((thrown: unknown) => notifications.show({ color: 'red', title: 'You are still signed in', message: toProblem(thrown).detail, autoClose: false }));
+  signOut().catch((thrown: unknown) => toastProblem('You are still signed in', thrown));
 }
 
 export function AccountMenu({ onHelp }: { onHelp: () => void }) {

@@ -1,4 +1,4 @@
-import { Drawer, Modal, Popover, Skeleton, createTheme } from '@mantine/core';
+import { Drawer, Modal, Notification, Popover, Skeleton, createTheme } from '@mantine/core';
 
 /** The head of a dialog is a header element, and not that of the page. */
 const noBanner = { header: { role: 'presentation' } };
@@ -15,6 +15,7 @@ export const theme = createTheme({
     // Locking the page's scrolling takes a style element too.
     Modal: Modal.extend({ defaultProps: { lockScroll: false, closeButtonProps: { 'aria-label': 'Close' }, attributes: noBanner } }),
     Drawer: Drawer.extend({ defaultProps: { lockScroll: false, position: 'right', size: 'lg', closeButtonProps: { 'aria-label': 'Close' }, attributes: noBanner } }),
+    Notification: Notification.extend({ defaultProps: { closeButtonProps: { 'aria-label': 'Close' } } }),
     Popover: Popover.extend({ defaultProps: { shadow: 'md' } }),
     Skeleton: Skeleton.extend({ defaultProps: { 'aria-hidden': true } }),
   },

@@ -2,7 +2,7 @@ import 'mantine-datatable/styles.css';
 
 import { Button, Center, Stack, Text } from '@mantine/core';
 import { DataTable as MantineDataTable, type DataTableColumn } from 'mantine-datatable';
-import type { ReactNode } from 'react';
+import { useCallback, type ReactNode } from 'react';
 
 import type { Pages } from '../api/pages';
 import { formatCount } from './format';
@@ -20,6 +20,7 @@ interface Props<Row> {
 
 /** A list of the API: skeletons while it comes, the problem with a retry, `empty`, or the rows, page after page. */
 export function DataTable<Row extends object>({ label, pages, columns, id, empty, onRowClick }: Props<Row>) {
+  const name = useCallback((table: HTMLTableElement | null) => table?.setAttribute('aria-label', label), [label]); // the table takes no such prop
   const { rows, loading, fetching, error, more, loadMore, refetch } = pages;
   if (loading) {
     return <TableSkeleton label={label} />;
@@ -35,7 +36,7 @@ export function DataTable<Row extends object>({ label, pages, columns, id, empty
       <ProblemAlert error={error} retry={refetch} />
       <MantineDataTable
         withTableBorder verticalSpacing="sm" highlightOnHover={!!onRowClick} idAccessor={id} columns={columns} records={rows} minHeight={rows.length === 0 ? 120 : 0}
-        tableRef={(table) => table?.setAttribute('aria-label', label)} scrollAreaProps={{ viewportProps: { tabIndex: 0, role: 'region', 'aria-label': label } }}
+        tableRef={name} scrollAreaProps={{ viewportProps: { tabIndex: 0, role: 'region', 'aria-label': label } }}
         {...(onRowClick ? { onRowClick: ({ record }: { record: Row }) => onRowClick(record) } : {})}
       />
       <Center>

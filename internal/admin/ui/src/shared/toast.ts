@@ -1,6 +1,13 @@
 import { notifications } from '@mantine/notifications';
 
-/** Says that something was done. What failed belongs where it failed (ProblemAlert), not here. */
+import { toProblem } from '../api/problem';
+
+/** Says that something was done. */
 export function toast(message: string): void {
   notifications.show({ message, color: 'green', withBorder: true, autoClose: 5000 });
+}
+
+/** Says that something was not done, where there is no place on the screen for it; forms and dialogs have one (ProblemAlert). It stays until it is closed. */
+export function toastProblem(title: string, error: unknown): void {
+  notifications.show({ title, message: toProblem(error).detail, color: 'red', withBorder: true, autoClose: false, role: 'alert' });
 }

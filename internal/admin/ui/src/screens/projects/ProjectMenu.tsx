@@ -1,10 +1,8 @@
 import { ActionIcon, Menu } from '@mantine/core';
 import { IconDots, IconPencil, IconPlayerPause, IconPlayerPlay, IconTrash } from '@tabler/icons-react';
-import { notifications } from '@mantine/notifications';
 
 import { $api, ifMatch, type Schemas } from '../../api/client';
-import { toProblem } from '../../api/problem';
-import { toast } from '../../shared/toast';
+import { toast, toastProblem } from '../../shared/toast';
 
 type Project = Schemas['Project'];
 
@@ -16,7 +14,7 @@ export function ProjectMenu({ project, onEdit, onDelete }: { project: Project; o
       { params: { path: { id: project.project_id }, header: ifMatch(project) }, body: { is_active: active } },
       {
         onSuccess: () => toast(active ? `${project.name} is active: its tokens work.` : `${project.name} is inactive: its tokens are refused.`),
-        onError: (error) => notifications.show({ color: 'red', title: `${project.name} is as it was`, message: toProblem(error).detail, autoClose: false }),
+        onError: (error) => toastProblem(`${project.name} is as it was`, error),
       },
     );
   return (
