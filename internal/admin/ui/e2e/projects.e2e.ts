@@ -114,7 +114,7 @@ test('a list is searched, filtered and read page after page, and the address say
   await page.getByLabel('Search by name').fill('Many 17');
   await page.getByText('1 in all').waitFor();
   expect(page.url()).toContain('q=Many+17');
-  await page.getByRole('radio', { name: 'Inactive' }).check({ force: true });
+  await page.getByText('Inactive', { exact: true }).click();
   await page.getByText('No project fits.').waitFor();
   expect(page.url()).toContain('active=false');
   await page.getByRole('button', { name: 'Show all' }).click();
@@ -125,7 +125,7 @@ test('a list that cannot be read says why and tries again', async ({ page, stric
   strict.allow(/503 \(Service Unavailable\)/);
   await page.route('**/manage/projects?*', (route) =>
     route.fulfill({ status: 503, contentType: 'application/problem+json', headers: { 'Retry-After': '0' }, body: JSON.stringify({ title: 'Service Unavailable', status: 503, detail: 'The store does not answer. Try again.' }) }));
-  await signIn(page, '/admin/#/projects');
+  await signIn(page, '/admin/#/projects?q=Demo');
   await page.getByRole('alert').getByText('The store does not answer.').waitFor();
   await checkAccessibility(page);
   await page.unroute('**/manage/projects?*');

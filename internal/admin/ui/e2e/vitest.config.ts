@@ -6,7 +6,7 @@ export default defineConfig({
     include: ['**/*.e2e.ts'],
     maxWorkers: 2,
     isolate: false, // one browser for all files of a worker
-    testTimeout: 60_000, // a slow machine that does other things too
+    testTimeout: 120_000, // a slow machine that does other things too
     hookTimeout: 60_000,
   },
 });
