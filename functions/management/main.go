@@ -8,12 +8,15 @@ import (
 	"maps"
 	"os"
 	"slices"
+	"strings"
+	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/sofatutor/llm-proxy/functions/internal/base"
+	"github.com/sofatutor/llm-proxy/internal/admin"
 	"github.com/sofatutor/llm-proxy/internal/lambdahttp"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 	"github.com/sofatutor/llm-proxy/internal/manage"
@@ -35,8 +38,17 @@ type settings struct {
 
 	Providers   string        `env:"LLM_PROXY_PROVIDERS" help:"file with upstreams and their endpoints, a providers.yaml (default: OpenAI, built in)"`
 	MaxRequests int64         `env:"LLM_PROXY_DEFAULT_MAX_REQUESTS" help:"lifetime cap of a token minted without one (default: none)"`
+	PublicURL   string        `env:"LLM_PROXY_PUBLIC_URL" help:"origin under which clients reach the proxy, as the site shows it (default: the origin of the site)"`
+	RequestDays int           `env:"LLM_PROXY_REQUEST_DAYS" help:"days that the bucket keeps records of requests, as the site shows it"`
+	LogDays     int           `env:"LLM_PROXY_LOG_DAYS" help:"days that logs and the archive of the bus are kept, as the site shows it"`
 	LogLevel    zapcore.Level `env:"LLM_PROXY_LOG_LEVEL" envDefault:"info" help:"least severe level that is logged: debug, info, warn or error"`
 }
+
+// What the platform allows a request of the proxy: the payload of a function URL, and the time that the template gives the function.
+const (
+	proxyRequestBytes = 6 << 20
+	proxyTimeout      = 900 * time.Second
+)
 
 func main() {
 	handler, err := join(os.Environ())
@@ -81,7 +93,12 @@ func join(environ []string) (*manage.Handler, error) {
 			KeyRefPrefix: s.KeysPrefix, DefaultMaxRequests: s.MaxRequests,
 		}),
 		Authenticators: []manage.Authenticator{operators},
-		Providers:      providers, Version: version, Store: "dynamodb", Bus: "eventbridge", Log: log,
+		Providers:      providers, Version: version, Store: "dynamodb", Bus: "eventbridge", Region: aws.Region, PublicURL: strings.TrimRight(s.PublicURL, "/"),
+		Limits: manage.Limits{
+			RequestBytes: proxyRequestBytes, Answer: proxyTimeout, SignInFailures: admin.MaxFailures, SessionIdle: admin.IdleTime, Session: admin.LongestUse,
+		},
+		Retention: manage.Retention{EventDays: s.RequestDays, LogDays: s.LogDays},
+		Log:       log,
 	})
 }
 

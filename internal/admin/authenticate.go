@@ -12,8 +12,8 @@ import (
 
 // How long a session is good.
 const (
-	idleTime   = 30 * time.Minute // without use
-	longestUse = 12 * time.Hour   // however much it is used
+	IdleTime   = 30 * time.Minute // without use
+	LongestUse = 12 * time.Hour   // however much it is used
 	// extendStep is the least time that an extension must win: a page asks many times a minute, and each extension is a write.
 	extendStep = time.Minute
 )
@@ -65,8 +65,8 @@ func (h *Handler) sessionOf(r *http.Request) (llmproxy.Session, error) {
 
 // extend moves the end of a session that is used.
 func (h *Handler) extend(ctx context.Context, session llmproxy.Session) (llmproxy.Session, error) {
-	until := h.now().Add(idleTime)
-	if end := session.CreatedAt.Add(longestUse); until.After(end) {
+	until := h.now().Add(IdleTime)
+	if end := session.CreatedAt.Add(LongestUse); until.After(end) {
 		until = end
 	}
 	if until.Sub(session.ExpiresAt) < extendStep {

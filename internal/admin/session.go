@@ -80,7 +80,7 @@ func (x *exchange) signIn() {
 	now := x.h.now()
 	secret := make([]byte, secretBytes)
 	_, _ = rand.Read(secret) // never fails: crypto/rand ends the process instead
-	session := llmproxy.Session{Hash: x.h.operator.sessionHash(secret), User: x.h.operator.name, CreatedAt: now, ExpiresAt: now.Add(idleTime)}
+	session := llmproxy.Session{Hash: x.h.operator.sessionHash(secret), User: x.h.operator.name, CreatedAt: now, ExpiresAt: now.Add(IdleTime)}
 	if err := x.h.store.CreateSession(x.r.Context(), session, x.entry(now, session.User, actionSignIn)); err != nil {
 		x.failed(fmt.Errorf("store session: %w", err))
 		return

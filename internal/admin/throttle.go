@@ -10,7 +10,7 @@ import (
 
 // Failures that a user, and a source, may have.
 const (
-	maxFailures = 5
+	MaxFailures = 5 // a minute
 	failuresPer = time.Minute
 )
 
@@ -20,7 +20,7 @@ const ipv6Network = 64
 // attempt is what the throttle counts of a sign-in. Keys of users who do not exist count like others, so that nothing tells them apart.
 func attempt(user, clientAddr string, at time.Time) llmproxy.SignIn {
 	return llmproxy.SignIn{
-		At: at, Max: maxFailures, Within: failuresPer,
+		At: at, Max: MaxFailures, Within: failuresPer,
 		Keys: [][32]byte{sha256.Sum256([]byte("user\x00" + user)), sha256.Sum256([]byte("source\x00" + source(clientAddr)))},
 	}
 }

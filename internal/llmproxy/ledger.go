@@ -6,13 +6,6 @@ import (
 	"time"
 )
 
-// How long the ledger keeps what it is told.
-const (
-	LedgerKeeps      = 30 * 24 * time.Hour  // the row of an event; as long, an event that comes again is known
-	LedgerTakes      = 29 * 24 * time.Hour  // what is older is not taken: clocks that differ by less than a day count nothing twice
-	LedgerKeepsHours = 400 * 24 * time.Hour // what an hour adds up to: a year and the time to look back at it
-)
-
 // Dimension is what usage can be grouped by.
 type Dimension string
 

@@ -29,10 +29,18 @@ type HandlerConfig struct {
 
 	Ledger Ledger // what usage and requests are answered from; nil if there is none
 
-	Version string // of the program
-	Store   string // kind of store: sqlite, dynamodb
-	Bus     string // kind of bus: spool, eventbridge
-	Log     *zap.Logger
+	// What GET /manage/info tells of the program beside its providers. None of it changes what is done.
+	Version   string           // of the program
+	Store     string           // kind of store: sqlite, dynamodb
+	Bus       string           // kind of bus: spool, eventbridge
+	Region    string           // of AWS; empty where nothing is kept there
+	Demo      bool             // the default provider is the built-in stand-in
+	PublicURL string           // origin under which clients reach the proxy; empty where that is not known
+	Capture   llmproxy.Capture // of events whose project does not say; empty where that is not known
+	Limits    Limits
+	Retention Retention
+
+	Log *zap.Logger
 }
 
 // maxBody is how large a request's body may be.

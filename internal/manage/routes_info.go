@@ -11,7 +11,7 @@ type infoAnswer struct{ Body wireInfo }
 
 // addInfo adds what tells of the installation, and the document of this API itself.
 func (h *Handler) addInfo() {
-	huma.Register(h.api, h.operation("getInfo", "GET", "/manage/info", "What this installation is: version, store, bus, providers and endpoints", http.StatusOK), h.getInfo)
+	huma.Register(h.api, h.operation("getInfo", "GET", "/manage/info", "What this installation is: version, store, bus, providers and endpoints, limits, retention", http.StatusOK), h.getInfo)
 	h.mux.HandleFunc("GET /manage/openapi.json", func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write(h.document) // the caller may be gone
@@ -19,7 +19,5 @@ func (h *Handler) addInfo() {
 }
 
 func (h *Handler) getInfo(context.Context, *struct{}) (*infoAnswer, error) {
-	return &infoAnswer{Body: wireInfo{
-		Version: h.cfg.Version, Store: h.cfg.Store, Bus: h.cfg.Bus, DefaultProvider: h.cfg.Providers.Default, Providers: providersOut(h.cfg.Providers),
-	}}, nil
+	return &infoAnswer{Body: h.infoOut()}, nil
 }

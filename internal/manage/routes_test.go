@@ -9,8 +9,10 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
+	"github.com/tidwall/gjson"
 
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
+	"github.com/sofatutor/llm-proxy/internal/manage"
 )
 
 func TestAProjectIsManagedOverHTTP(t *testing.T) {
@@ -432,12 +434,36 @@ func TestBodiesAreBounded(t *testing.T) {
 
 func TestInfoTellsWhatTheInstallationIs(t *testing.T) {
 	a := newAPI(t)
-	info := a.want(t, http.StatusOK, "GET", "/manage/info", nil).object(t)
-	require.Equal(t, []any{"v1.2.3", "sqlite", "spool", "openai"}, []any{info["version"], info["store"], info["bus"], info["default_provider"]})
-	first := info["providers"].([]any)[0].(map[string]any)
-	require.NotEmpty(t, first["base_url"])
-	endpoint := first["endpoints"].([]any)[0].(map[string]any)
-	require.NotEmpty(t, endpoint["path"])
-	require.NotEmpty(t, endpoint["methods"])
-	require.Contains(t, []any{"inference", "stored"}, endpoint["group"])
+	got := a.want(t, http.StatusOK, "GET", "/manage/info", nil).body
+	for path, want := range map[string]string{
+		"version": `"v1.2.3"`, "store": `"sqlite"`, "bus": `"spool"`, "default_provider": `"openai"`, "demo": "false", "ledger": "false",
+		"providers.0.base_url": `"https://api.openai.com"`, "providers.0.clients": `"openai"`, "providers.0.base_path": `"/v1"`, "providers.0.endpoints.0.methods.0": `"POST"`,
+		"providers.0.limits.request_bytes": "545259520", "providers.0.timeouts.connect_ms": "5000", "providers.0.timeouts.response_header_ms": "600000", "providers.0.circuit_breaker.failures": "5",
+		"limits.max_duration_minutes": "525600", "limits.default_requests_per_hour": "1000", "limits.revoke_batch": "90",
+		"retention.token_days": "30", "retention.audit_days": "400", "retention.request_days": "30", "retention.usage_days": "400",
+	} {
+		require.Equal(t, want, gjson.Get(got, path).Raw, path)
+	}
+	require.NotEmpty(t, gjson.Get(got, "providers.0.endpoints.0.path").Str)
+	require.Contains(t, []any{"inference", "stored"}, gjson.Get(got, "providers.0.endpoints.0.group").Str)
+	for _, path := range []string{"region", "base_url", "capture", "limits.default_max_requests", "limits.answer_ms", "limits.max_concurrent_per_token", "retention.event_days"} {
+		require.False(t, gjson.Get(got, path).Exists(), "%s is not known, or not limited", path)
+	}
+
+	h := newHouse(t, func(cfg *manage.Config) { cfg.DefaultMaxRequests = 500 })
+	a = serveAPI(t, h, func(cfg *manage.HandlerConfig) {
+		cfg.Region, cfg.Demo, cfg.PublicURL, cfg.Capture, cfg.Ledger = "eu-central-1", true, "https://llm.example.com", llmproxy.CaptureMetadata, h.store
+		cfg.Limits = manage.Limits{RequestBytes: 6 << 20, HeaderBytes: 1 << 16, Answer: 15 * time.Minute, MaxConcurrentPerToken: 64, UnknownTokensPerMinute: 60, SignInFailures: 5, SessionIdle: time.Minute, Session: time.Hour}
+		cfg.Retention = manage.Retention{EventDays: 365, EventBytes: 10 << 30, LogDays: 90}
+	})
+	got = a.want(t, http.StatusOK, "GET", "/manage/info", nil).body
+	for path, want := range map[string]string{
+		"region": `"eu-central-1"`, "demo": "true", "base_url": `"https://llm.example.com/v1"`, "capture": `"metadata"`, "ledger": "true", "limits.default_max_requests": "500",
+		"limits.request_bytes": "6291456", "limits.header_bytes": "65536", "limits.answer_ms": "900000", "limits.max_concurrent_per_token": "64", "limits.unknown_tokens_per_minute": "60",
+		"limits.sign_in_failures_per_minute": "5", "limits.session_idle_ms": "60000", "limits.session_ms": "3600000",
+		"retention.event_days": "365", "retention.event_bytes": "10737418240", "retention.log_days": "90",
+	} {
+		require.Equal(t, want, gjson.Get(got, path).Raw, path)
+	}
+	require.NotContains(t, got, managementToken)
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/stretchr/testify/require"
+	"github.com/tidwall/gjson"
 )
 
 // signIn sends user and password as a page of the site does; headers override.
@@ -68,4 +69,36 @@ func TestTheAdminPathIsServed(t *testing.T) {
 	require.Equal(t, http.StatusOK, res.StatusCode)
 	require.Contains(t, string(body), "<title>llm-proxy</title>") // the site, or what a binary without it says
 	require.Equal(t, http.StatusNotFound, s.ask(http.MethodGet, "/admin/nothing", "").StatusCode)
+}
+
+// TestAPageIsToldWhatTheServerIsSetTo: with the session's cookie, as the site asks.
+func TestAPageIsToldWhatTheServerIsSetTo(t *testing.T) {
+	for _, c := range []struct {
+		start func(*testing.T, map[string]string) *testServer
+		set   map[string]string
+		want  map[string]string
+	}{
+		{startPlain, nil, map[string]string{"demo": "false", "base_url": "", "region": "", "ledger": "true", "capture": `"full"`, "limits.max_concurrent_per_token": "64", "limits.default_max_requests": "", "limits.answer_ms": ""}},
+		{
+			start, map[string]string{
+				"LLM_PROXY_PUBLIC_URL": "https://llm.example.com/", "LLM_PROXY_CAPTURE": "metadata", "LLM_PROXY_MAX_CONCURRENT_PER_TOKEN": "3", "LLM_PROXY_DEFAULT_MAX_REQUESTS": "500",
+				"ADMIN_PASSWORD": "fake-password",
+			},
+			map[string]string{
+				"demo": "true", "base_url": `"https://llm.example.com/v1"`, "capture": `"metadata"`, "limits.max_concurrent_per_token": "3", "limits.default_max_requests": "500",
+				"limits.session_idle_ms": "1800000", "retention.event_bytes": "10737418240",
+			},
+		},
+	} {
+		s := c.start(t, c.set)
+		res := s.signIn("admin", "fake-password")
+		require.Equal(t, http.StatusNoContent, res.StatusCode)
+		info := s.ask(http.MethodGet, "/manage/info", "", "Cookie: llmp_session="+res.Cookies()[0].Value)
+		require.Equal(t, http.StatusOK, info.StatusCode)
+		body, err := io.ReadAll(info.Body)
+		require.NoError(t, err)
+		for path, want := range c.want {
+			require.Equal(t, want, gjson.GetBytes(body, path).Raw, path)
+		}
+	}
 }

@@ -2,7 +2,6 @@ package main
 
 import (
 	"fmt"
-	"slices"
 	"strings"
 
 	"github.com/sofatutor/llm-proxy/internal/provider"
@@ -36,16 +35,13 @@ var (
 	}
 )
 
-// clientsOf is how clients of a provider are set up: those of OpenAI's API unless it speaks Anthropic's alone.
+// clientsOf is how clients of a provider are set up.
 func clientsOf(p *provider.Provider) clientAPI {
-	has := func(path string) bool {
-		return slices.ContainsFunc(p.Endpoints, func(e *provider.Endpoint) bool { return e.Path == path })
-	}
 	api := openAIClients
-	if !has(api.basePath+api.path) && has(anthropicClients.path) {
+	if p.Clients() == provider.ClientsAnthropic {
 		api = anthropicClients
 	}
-	if !has(api.basePath + api.path) {
+	if !p.Has(api.basePath + api.path) {
 		api.path = ""
 	}
 	return api
@@ -53,12 +49,7 @@ func clientsOf(p *provider.Provider) clientAPI {
 
 // newBlock is that of a provider under an origin.
 func newBlock(origin string, providers *provider.Set, name, token string, notes ...string) block {
-	b := block{base: origin, token: token, api: clientsOf(providers.Providers[name]), notes: notes}
-	if name != providers.Default {
-		b.base += "/" + name
-	}
-	b.base += b.api.basePath
-	return b
+	return block{base: origin + providers.BasePath(name), token: token, api: clientsOf(providers.Providers[name]), notes: notes}
 }
 
 // String is the block as it is printed.

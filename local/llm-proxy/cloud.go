@@ -33,6 +33,14 @@ func openCloud(ctx context.Context, s *settings) (*cloud, error) {
 	return &cloud{config: c}, nil
 }
 
+// region is that of the stack; empty without one.
+func (c *cloud) region() string {
+	if c == nil {
+		return ""
+	}
+	return c.config.Region
+}
+
 // keyring works with the stack's sealing secret. It begins to read it, and does not wait for it.
 func (c *cloud) keyring(ctx context.Context, s *settings, log *zap.Logger, closers *closers) keyring {
 	client := secretsmanager.NewFromConfig(c.config)

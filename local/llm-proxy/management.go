@@ -1,10 +1,15 @@
 package main
 
 import (
+	"strings"
+
 	"go.uber.org/zap"
 
 	"github.com/sofatutor/llm-proxy/internal/admin"
+	"github.com/sofatutor/llm-proxy/internal/bus/spool"
+	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 	"github.com/sofatutor/llm-proxy/internal/manage"
+	"github.com/sofatutor/llm-proxy/internal/proxy"
 )
 
 // Where the paths of the management API, and of sign-in and the site, begin.
@@ -14,7 +19,7 @@ const (
 )
 
 // openManagement joins the management API and the sign-in of operators, whose sessions are good for it too.
-func (p *parts) openManagement(s *settings, log *zap.Logger, closers *closers) error {
+func (p *parts) openManagement(s *settings, cloud *cloud, withDemo bool, log *zap.Logger, closers *closers) error {
 	bearer, err := manage.NewBearer(p.operators.token)
 	if err != nil {
 		return err
@@ -31,7 +36,7 @@ func (p *parts) openManagement(s *settings, log *zap.Logger, closers *closers) e
 		return err
 	}
 	ledger, _ := p.store.(manage.Ledger) // nil for a store that keeps none
-	p.api, err = manage.NewHandler(manage.HandlerConfig{
+	cfg := manage.HandlerConfig{
 		Service:        p.service,
 		Authenticators: []manage.Authenticator{bearer, p.admin},
 		Providers:      p.providers,
@@ -39,10 +44,21 @@ func (p *parts) openManagement(s *settings, log *zap.Logger, closers *closers) e
 		Version:        version,
 		Store:          string(s.Store),
 		Bus:            string(s.Bus),
-		Ledger:         ledger,
-		Log:            log,
-	})
-	if err != nil {
+		Region:         cloud.region(),
+		Demo:           withDemo,
+		PublicURL:      strings.TrimRight(s.PublicURL, "/"),
+		Capture:        llmproxy.Capture(s.Capture),
+		Limits: manage.Limits{
+			HeaderBytes: proxy.MaxHeaderBytes, MaxConcurrentPerToken: s.MaxPerToken, UnknownTokensPerMinute: maxUnknownPerMinute,
+			SignInFailures: admin.MaxFailures, SessionIdle: admin.IdleTime, Session: admin.LongestUse,
+		},
+		Ledger: ledger,
+		Log:    log,
+	}
+	if s.Bus == busSpool {
+		cfg.Retention.EventBytes = spool.DefaultMaxBytes
+	}
+	if p.api, err = manage.NewHandler(cfg); err != nil {
 		return err
 	}
 	closers.add("management", func() error { p.api.Close(); return nil })

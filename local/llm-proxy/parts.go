@@ -57,7 +57,7 @@ func openParts(ctx context.Context, s *settings, withDemo bool, log *zap.Logger,
 		return nil, err
 	}
 	p.service = newService(s, p.store, keys.sealer, p.providers)
-	if err = p.openManagement(s, log, closers); err != nil { //nolint:contextcheck // what it does at its end outlives ctx
+	if err = p.openManagement(s, cloud, withDemo, log, closers); err != nil { //nolint:contextcheck // what it does at its end outlives ctx
 		return nil, err
 	}
 	if withDemo {

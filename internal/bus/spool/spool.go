@@ -18,10 +18,13 @@ type Config struct {
 	Sync         SyncMode         // when records survive a power cut; zero: every 100 ms
 	SegmentBytes int64            // a segment is sealed before it grows beyond this, at most MaxBytes/8; zero: 64 MiB
 	SegmentAge   time.Duration    // ... and after this time, if it holds anything; zero: 1 h
-	MaxBytes     int64            // of all segments in the folder; beyond it the oldest are removed, read or not; zero: 10 GiB
+	MaxBytes     int64            // of all segments in the folder; beyond it the oldest are removed, read or not; zero: DefaultMaxBytes
 	Now          func() time.Time // nil: time.Now
 	Log          *zap.Logger      // nil: none
 }
+
+// DefaultMaxBytes is 10 GiB.
+const DefaultMaxBytes = 10 << 30
 
 // How often the background looks after the folder, and how often that includes processes that died since.
 const (
@@ -40,7 +43,7 @@ func (cfg Config) withDefaults() Config {
 		cfg.SegmentAge = time.Hour
 	}
 	if cfg.MaxBytes <= 0 {
-		cfg.MaxBytes = 10 << 30
+		cfg.MaxBytes = DefaultMaxBytes
 	}
 	cfg.SegmentBytes = min(cfg.SegmentBytes, cfg.MaxBytes/8)
 	if cfg.Now == nil {

@@ -36,6 +36,24 @@ func (e AuditEntryOutcome) Valid() bool {
 	}
 }
 
+// Defines values for InfoCapture.
+const (
+	InfoCaptureFull     InfoCapture = "full"
+	InfoCaptureMetadata InfoCapture = "metadata"
+)
+
+// Valid indicates whether the value is a known member of the InfoCapture enum.
+func (e InfoCapture) Valid() bool {
+	switch e {
+	case InfoCaptureFull:
+		return true
+	case InfoCaptureMetadata:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for NewProjectCapture.
 const (
 	NewProjectCaptureFull        NewProjectCapture = "full"
@@ -183,6 +201,24 @@ func (e ProjectChangeByIDEndpoints) Valid() bool {
 	case ProjectChangeByIDEndpointsInference:
 		return true
 	case ProjectChangeByIDEndpointsStored:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ProviderClients.
+const (
+	Anthropic ProviderClients = "anthropic"
+	Openai    ProviderClients = "openai"
+)
+
+// Valid indicates whether the value is a known member of the ProviderClients enum.
+func (e ProviderClients) Valid() bool {
+	switch e {
+	case Anthropic:
+		return true
+	case Openai:
 		return true
 	default:
 		return false
@@ -426,6 +462,18 @@ type AuditEntry struct {
 // AuditEntryOutcome defines model for AuditEntry.Outcome.
 type AuditEntryOutcome string
 
+// Breaker defines model for Breaker.
+type Breaker struct {
+	// CooldownMs Until one request may try again
+	CooldownMs int64 `json:"cooldown_ms"`
+
+	// Failures In a row
+	Failures int64 `json:"failures"`
+
+	// WindowMs Within this time
+	WindowMs int64 `json:"window_ms"`
+}
+
 // Endpoint defines model for Endpoint.
 type Endpoint struct {
 	// Group The project has to have it among its endpoints
@@ -434,18 +482,80 @@ type Endpoint struct {
 
 	// Path {x} stands for one segment
 	Path string `json:"path"`
+
+	// RequestBytes Of a body; absent: the provider's limit
+	RequestBytes *int64 `json:"request_bytes,omitempty"`
 }
 
 // Info defines model for Info.
 type Info struct {
+	// BaseURL What clients of the default provider are given, such as https://llm.example.com/v1; absent where the server was not told its public address: base_path under the origin of this answer
+	BaseURL *string `json:"base_url,omitempty"`
+
 	// Bus spool or eventbridge
-	Bus             string     `json:"bus"`
-	DefaultProvider string     `json:"default_provider"`
-	Providers       []Provider `json:"providers"`
+	Bus string `json:"bus"`
+
+	// Capture What events keep of bodies where a project does not say; absent where only the proxy knows
+	Capture         *InfoCapture `json:"capture,omitempty"`
+	DefaultProvider string       `json:"default_provider"`
+
+	// Demo The default provider is the built-in stand-in, which answers from memory and bills nobody
+	Demo bool `json:"demo"`
+
+	// Ledger Usage and requests can be asked for
+	Ledger    bool       `json:"ledger"`
+	Limits    Limits     `json:"limits"`
+	Providers []Provider `json:"providers"`
+
+	// Region Of AWS; absent where nothing is kept there
+	Region    *string   `json:"region,omitempty"`
+	Retention Retention `json:"retention"`
 
 	// Store sqlite or dynamodb
 	Store   string `json:"store"`
 	Version string `json:"version"`
+}
+
+// InfoCapture What events keep of bodies where a project does not say; absent where only the proxy knows
+type InfoCapture string
+
+// Limits defines model for Limits.
+type Limits struct {
+	// AnswerMs For an answer with its stream, by the platform
+	AnswerMs *int64 `json:"answer_ms,omitempty"`
+
+	// DefaultMaxRequests Lifetime cap of a token minted without one
+	DefaultMaxRequests *int64 `json:"default_max_requests,omitempty"`
+
+	// DefaultRequestsPerHour Hourly cap of a token minted without one
+	DefaultRequestsPerHour int64 `json:"default_requests_per_hour"`
+
+	// HeaderBytes Of a request's head
+	HeaderBytes *int64 `json:"header_bytes,omitempty"`
+
+	// MaxConcurrentPerToken Requests of one token under way at once, in each process
+	MaxConcurrentPerToken *int64 `json:"max_concurrent_per_token,omitempty"`
+
+	// MaxDurationMinutes Longest life of a token
+	MaxDurationMinutes int64 `json:"max_duration_minutes"`
+
+	// RequestBytes Of a body, by the platform, whatever a provider allows
+	RequestBytes *int64 `json:"request_bytes,omitempty"`
+
+	// RevokeBatch Tokens that one call revokes
+	RevokeBatch int64 `json:"revoke_batch"`
+
+	// SessionIdleMs Until an unused session ends
+	SessionIdleMs *int64 `json:"session_idle_ms,omitempty"`
+
+	// SessionMs Until any session ends
+	SessionMs *int64 `json:"session_ms,omitempty"`
+
+	// SignInFailuresPerMinute Of a user, and of a source
+	SignInFailuresPerMinute *int64 `json:"sign_in_failures_per_minute,omitempty"`
+
+	// UnknownTokensPerMinute That one source may try, in each process
+	UnknownTokensPerMinute *int64 `json:"unknown_tokens_per_minute,omitempty"`
 }
 
 // Message defines model for Message.
@@ -662,10 +772,26 @@ type ProjectID struct {
 
 // Provider defines model for Provider.
 type Provider struct {
-	BaseURL   string     `json:"base_url"`
-	Endpoints []Endpoint `json:"endpoints"`
-	Name      string     `json:"name"`
+	// BasePath Path of the base URL that these clients are given: /v1, /name/v1, or nothing where they want the origin alone
+	BasePath string `json:"base_path"`
+
+	// BaseURL Of the upstream itself
+	BaseURL        string  `json:"base_url"`
+	CircuitBreaker Breaker `json:"circuit_breaker"`
+
+	// Clients Client libraries that its API is made for
+	Clients   ProviderClients `json:"clients"`
+	Endpoints []Endpoint      `json:"endpoints"`
+	Limits    UpstreamRoom    `json:"limits"`
+	Name      string          `json:"name"`
+
+	// RetryAttempts Further tries where no byte was sent, or of a GET answered 502, 503 or 504
+	RetryAttempts int64    `json:"retry_attempts"`
+	Timeouts      Timeouts `json:"timeouts"`
 }
+
+// ProviderClients Client libraries that its API is made for
+type ProviderClients string
 
 // Request defines model for Request.
 type Request struct {
@@ -725,6 +851,30 @@ type RequestUsage struct {
 // RequestUsageSource defines model for RequestUsage.Source.
 type RequestUsageSource string
 
+// Retention defines model for Retention.
+type Retention struct {
+	// AuditDays An audit entry
+	AuditDays int64 `json:"audit_days"`
+
+	// EventBytes Of events that wait for a destination; beyond it the oldest go
+	EventBytes *int64 `json:"event_bytes,omitempty"`
+
+	// EventDays The events that destinations have kept in the bucket
+	EventDays *int64 `json:"event_days,omitempty"`
+
+	// LogDays The application's log and the archive of the bus
+	LogDays *int64 `json:"log_days,omitempty"`
+
+	// RequestDays A request in GET /manage/requests
+	RequestDays int64 `json:"request_days"`
+
+	// TokenDays A token after its expiry
+	TokenDays int64 `json:"token_days"`
+
+	// UsageDays The sums that GET /manage/usage answers from
+	UsageDays int64 `json:"usage_days"`
+}
+
 // Revoke defines model for Revoke.
 type Revoke struct {
 	// Token Secret or id
@@ -766,6 +916,17 @@ type Tally struct {
 	Priced   int64 `json:"priced"`
 	Requests int64 `json:"requests"`
 	Usage    Units `json:"usage"`
+}
+
+// Timeouts defines model for Timeouts.
+type Timeouts struct {
+	ConnectMs int64 `json:"connect_ms"`
+
+	// IdleMs Silence within an answer
+	IdleMs int64 `json:"idle_ms"`
+
+	// ResponseHeaderMs From the request's last byte to the answer's head
+	ResponseHeaderMs int64 `json:"response_header_ms"`
 }
 
 // Times defines model for Times.
@@ -845,6 +1006,14 @@ type Units struct {
 	// Reasoning Part of output
 	Reasoning *int64 `json:"reasoning,omitempty"`
 	Total     *int64 `json:"total,omitempty"`
+}
+
+// UpstreamRoom defines model for UpstreamRoom.
+type UpstreamRoom struct {
+	ConnectionsPerHost int64 `json:"connections_per_host"`
+
+	// RequestBytes Of a body; endpoints may have their own
+	RequestBytes int64 `json:"request_bytes"`
 }
 
 // Usage defines model for Usage.
@@ -1137,7 +1306,7 @@ type ClientInterface interface {
 	// Corresponds with GET /manage/audit (the `ListAudit` operationId).
 	ListAudit(ctx context.Context, params *ListAuditParams, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// GetInfo What this installation is: version, store, bus, providers and endpoints
+	// GetInfo What this installation is: version, store, bus, providers and endpoints, limits, retention
 	//
 	// Corresponds with GET /manage/info (the `GetInfo` operationId).
 	GetInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -1320,7 +1489,7 @@ func (c *Client) ListAudit(ctx context.Context, params *ListAuditParams, reqEdit
 	return c.Client.Do(req)
 }
 
-// GetInfo What this installation is: version, store, bus, providers and endpoints
+// GetInfo What this installation is: version, store, bus, providers and endpoints, limits, retention
 //
 // Corresponds with GET /manage/info (the `GetInfo` operationId).
 func (c *Client) GetInfo(ctx context.Context, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3082,7 +3251,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with GET /manage/audit (the `ListAudit` operationId).
 	ListAuditWithResponse(ctx context.Context, params *ListAuditParams, reqEditors ...RequestEditorFn) (*ListAuditResponse, error)
 
-	// GetInfoWithResponse What this installation is: version, store, bus, providers and endpoints
+	// GetInfoWithResponse What this installation is: version, store, bus, providers and endpoints, limits, retention
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -5178,7 +5347,7 @@ func (c *ClientWithResponses) ListAuditWithResponse(ctx context.Context, params 
 	return ParseListAuditResponse(rsp)
 }
 
-// GetInfoWithResponse What this installation is: version, store, bus, providers and endpoints
+// GetInfoWithResponse What this installation is: version, store, bus, providers and endpoints, limits, retention
 //
 // Returns a wrapper object for the known response body format(s).
 //

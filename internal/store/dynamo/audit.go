@@ -57,7 +57,7 @@ func auditRowOf(e *llmproxy.AuditEntry) auditRow {
 	r := auditRow{
 		Partition: auditPartition(dayOf(e.ID.Time())), ID: e.ID.String(), Time: toMillis(e.Time), Action: e.Action, Outcome: e.Outcome, Reason: e.Reason,
 		Actor: e.Actor.Name, ClientAddr: e.Actor.ClientAddr, Forwarded: e.Actor.Forwarded, RequestID: e.Actor.RequestID,
-		Before: e.Before, After: e.After, Suppressed: e.Suppressed, TTL: e.ID.Time().Add(keepAudit).Unix(),
+		Before: e.Before, After: e.After, Suppressed: e.Suppressed, TTL: e.ID.Time().Add(llmproxy.AuditKeeps).Unix(),
 	}
 	if !e.ProjectID.IsZero() {
 		r.Project = e.ProjectID.String()
@@ -121,7 +121,7 @@ func (s *Store) noteDay(ctx context.Context, at time.Time) error {
 	if s.days.has(day) {
 		return nil
 	}
-	row, err := attributevalue.MarshalMap(dayRow{Partition: daysPartition, Day: day, TTL: at.Add(keepAudit + 24*time.Hour).Unix()})
+	row, err := attributevalue.MarshalMap(dayRow{Partition: daysPartition, Day: day, TTL: at.Add(llmproxy.AuditKeeps + 24*time.Hour).Unix()})
 	if err != nil {
 		return err
 	}

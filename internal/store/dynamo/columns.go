@@ -63,12 +63,6 @@ func fromMillis(ms int64) time.Time {
 	return time.UnixMilli(ms).UTC()
 }
 
-// How long what has ended stays visible.
-const (
-	keepTokens = 30 * 24 * time.Hour  // after expiry, and after their project's deletion
-	keepAudit  = 400 * 24 * time.Hour // a year and the time to look back at it
-)
-
 // tokenRow is a token as the Tokens table has it. Its windows, one attribute per hour, are read apart: their names move with the clock.
 type tokenRow struct {
 	ID            string   `dynamodbav:"pk"`
@@ -95,7 +89,7 @@ type tokenRow struct {
 var managed = []string{"h", "h2", "h2x", "act", "ex", "mx", "rl", "nm", "rv", "rev", "hd", "ttl"}
 
 // tokenTTL is when a token's rows may go, in seconds since the Unix epoch.
-func tokenTTL(t *llmproxy.Token) int64 { return t.ExpiresAt.Add(keepTokens).Unix() }
+func tokenTTL(t *llmproxy.Token) int64 { return t.ExpiresAt.Add(llmproxy.TokensKeep).Unix() }
 
 func tokenRowOf(g *llmproxy.Gate) tokenRow {
 	r := tokenRow{

@@ -114,7 +114,7 @@ func (s *Store) changeProject(ctx context.Context, id llmproxy.ProjectID, change
 // Sweep removes the rows of projects that were deleted so long ago that nobody looks for their tokens any more, and returns how many
 // tokens and projects went. What expires by itself, DynamoDB removes.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int64, err error) {
-	old := expression.Name("del").LessThan(expression.Value(toMillis(now.Add(-keepTokens))))
+	old := expression.Name("del").LessThan(expression.Value(toMillis(now.Add(-llmproxy.TokensKeep))))
 	for id, err := range read(s.pages(ctx, query{partition: deletedPartition, filter: &old}), deletedProject) {
 		if err != nil {
 			return removed, err

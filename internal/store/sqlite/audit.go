@@ -64,17 +64,11 @@ func (s *Store) Audit(ctx context.Context, f llmproxy.AuditFilter, page llmproxy
 	return entries, more, nil
 }
 
-// How long what has ended stays visible.
-const (
-	keepTokens = 30 * 24 * time.Hour  // after expiry, and after their project's deletion
-	keepAudit  = 400 * 24 * time.Hour // a year and the time to look back at it
-)
-
 // Sweep removes tokens that expired, projects that were deleted (with their tokens) and audit entries, each so long ago that nobody
 // looks for them any more, what the ledger keeps no longer, and at once idempotency keys that are forgotten, sessions that are over and
 // attempts to sign in that no longer count. It returns how many rows went.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int64, err error) {
-	old, oldAudit := toMillis(now.Add(-keepTokens)), toMillis(now.Add(-keepAudit))
+	old, oldAudit := toMillis(now.Add(-llmproxy.TokensKeep)), toMillis(now.Add(-llmproxy.AuditKeeps))
 	err = s.write(ctx, func(tx *sql.Tx) error {
 		for _, step := range []struct {
 			query string
