@@ -80,7 +80,8 @@ func TestAPageIsToldWhatTheServerIsSetTo(t *testing.T) {
 	}{
 		{startPlain, nil, map[string]string{"demo": "false", "base_url": "", "region": "", "ledger": "true", "capture": `"full"`, "limits.max_concurrent_per_token": "64", "limits.default_max_requests": "", "limits.answer_ms": ""}},
 		{
-			start, map[string]string{
+			start,
+			map[string]string{
 				"LLM_PROXY_PUBLIC_URL": "https://llm.example.com/", "LLM_PROXY_CAPTURE": "metadata", "LLM_PROXY_MAX_CONCURRENT_PER_TOKEN": "3", "LLM_PROXY_DEFAULT_MAX_REQUESTS": "500",
 				"ADMIN_PASSWORD": "fake-password",
 			},

@@ -14,16 +14,33 @@ import (
 // Table is what the template, the tests and this package agree on. All keys are strings.
 type Table struct {
 	PartitionKey string
-	SortKey      string // empty if there is none
-	TTL          string // the attribute that says when a row may go, in seconds since the Unix epoch
+	SortKey      string  // empty if there is none
+	TTL          string  // the attribute that says when a row may go, in seconds since the Unix epoch
+	Indexes      []Index // global, of all attributes
 }
 
-// The two tables.
+// Index lists those rows of a table that have its key.
+type Index struct{ Name, PartitionKey, SortKey string }
+
+// The tables: the first two are a [Store]'s, the third is a [Ledger]'s.
 var (
 	// TokensTable has one row per token, which its spends change.
 	TokensTable = Table{PartitionKey: "pk", TTL: "ttl"}
 	// ControlTable has all that changes rarely: projects, listings, audit.
 	ControlTable = Table{PartitionKey: "pk", SortKey: "sk", TTL: "ttl"}
+	// LedgerTable has what became of requests, and what they add up to.
+	LedgerTable = Table{PartitionKey: "pk", SortKey: "sk", TTL: "ttl", Indexes: []Index{
+		{Name: projectIndex, PartitionKey: "prj", SortKey: "sk"},
+		{Name: tokenIndex, PartitionKey: "tok", SortKey: "sk"},
+		{Name: failedIndex, PartitionKey: "bad", SortKey: "sk"},
+	}}
+)
+
+// The indexes of LedgerTable.
+const (
+	projectIndex = "Project" // requests of a project
+	tokenIndex   = "Token"   // requests of a token
+	failedIndex  = "Failed"  // requests of a day that did not end well
 )
 
 // Actions are what a role has to be allowed on each table.
@@ -40,41 +57,59 @@ var (
 	}
 )
 
+// What a role needs on the Ledger's table: who records, and who reads, which is on its indexes too.
+var (
+	RecordActions = []string{"PutItem", "UpdateItem"}
+	ReadActions   = []string{"GetItem", "Query"}
+)
+
 // tablePatience is how long a new table may take to be ready.
 const tablePatience = time.Minute
 
 // CreateTables makes the tables where they are not there yet, for development and tests; on AWS the stack's template makes them.
 func (s *Store) CreateTables(ctx context.Context) error {
 	for name, table := range map[*string]Table{s.tokens: TokensTable, s.control: ControlTable} {
-		if err := s.createTable(ctx, name, table); err != nil {
+		if err := createTable(ctx, s.patient, name, table); err != nil {
 			return fmt.Errorf("create table %s: %w", *name, err)
 		}
 	}
 	return nil
 }
 
-func (s *Store) createTable(ctx context.Context, name *string, table Table) error {
+func createTable(ctx context.Context, client *dynamodb.Client, name *string, table Table) error {
 	input := &dynamodb.CreateTableInput{TableName: name, BillingMode: types.BillingModePayPerRequest}
-	addKey := func(name string, kind types.KeyType) {
-		input.AttributeDefinitions = append(input.AttributeDefinitions, types.AttributeDefinition{AttributeName: aws.String(name), AttributeType: types.ScalarAttributeTypeS})
-		input.KeySchema = append(input.KeySchema, types.KeySchemaElement{AttributeName: aws.String(name), KeyType: kind})
+	defined := map[string]bool{}
+	key := func(partition, sort string) (schema []types.KeySchemaElement) {
+		for _, part := range []types.KeySchemaElement{{AttributeName: aws.String(partition), KeyType: types.KeyTypeHash}, {AttributeName: aws.String(sort), KeyType: types.KeyTypeRange}} {
+			if *part.AttributeName == "" {
+				continue
+			}
+			schema = append(schema, part)
+			if !defined[*part.AttributeName] {
+				defined[*part.AttributeName] = true
+				input.AttributeDefinitions = append(input.AttributeDefinitions, types.AttributeDefinition{AttributeName: part.AttributeName, AttributeType: types.ScalarAttributeTypeS})
+			}
+		}
+		return schema
 	}
-	addKey(table.PartitionKey, types.KeyTypeHash)
-	if table.SortKey != "" {
-		addKey(table.SortKey, types.KeyTypeRange)
+	input.KeySchema = key(table.PartitionKey, table.SortKey)
+	for _, index := range table.Indexes {
+		input.GlobalSecondaryIndexes = append(input.GlobalSecondaryIndexes, types.GlobalSecondaryIndex{
+			IndexName: aws.String(index.Name), KeySchema: key(index.PartitionKey, index.SortKey), Projection: &types.Projection{ProjectionType: types.ProjectionTypeAll},
+		})
 	}
 	var there *types.ResourceInUseException
-	if _, err := s.patient.CreateTable(ctx, input); errors.As(err, &there) {
+	if _, err := client.CreateTable(ctx, input); errors.As(err, &there) {
 		return nil
 	} else if err != nil {
 		return err
 	}
-	if err := dynamodb.NewTableExistsWaiter(s.patient, func(o *dynamodb.TableExistsWaiterOptions) {
+	if err := dynamodb.NewTableExistsWaiter(client, func(o *dynamodb.TableExistsWaiterOptions) {
 		o.MinDelay, o.MaxDelay = 20*time.Millisecond, time.Second
 	}).Wait(ctx, &dynamodb.DescribeTableInput{TableName: name}, tablePatience); err != nil {
 		return err
 	}
-	_, err := s.patient.UpdateTimeToLive(ctx, &dynamodb.UpdateTimeToLiveInput{
+	_, err := client.UpdateTimeToLive(ctx, &dynamodb.UpdateTimeToLiveInput{
 		TableName: name, TimeToLiveSpecification: &types.TimeToLiveSpecification{AttributeName: aws.String(table.TTL), Enabled: aws.Bool(true)},
 	})
 	return err
