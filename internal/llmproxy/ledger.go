@@ -1,6 +1,9 @@
 package llmproxy
 
 import (
+	"bytes"
+	"cmp"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -24,15 +27,99 @@ type UsageFilter struct {
 	From, To  time.Time     // whole UTC clock hours, From <= hour < To
 	Bucket    time.Duration // an hour or a day, cut at UTC midnight; 0 adds up the whole time
 	By        []Dimension
+	Among     []UsageGroup // groups with rows of their own; those that are left are one row. Nil gives each its own
 }
 
-// UsageRow is what the requests of one group add up to. What is not grouped by is zero; what is and was not known is zero too.
-type UsageRow struct {
-	Start     time.Time // of the bucket; From without one
+// UsageGroup names a group. What is not grouped by is zero; what is and was not known is zero too.
+type UsageGroup struct {
 	ProjectID ProjectID
 	TokenID   TokenID
 	Model     string
-	Tally     Tally
+}
+
+// UsageRow is what the requests of one group add up to.
+type UsageRow struct {
+	Start time.Time // of the bucket; From without one
+	UsageGroup
+	Others bool // the groups that the filter's Among does not name, and UsageGroup is zero
+	Tally  Tally
+}
+
+// UsageSums adds up usage, however it comes.
+type UsageSums struct {
+	filter *UsageFilter
+	among  map[UsageGroup]bool
+	from   int64 // the hour of the filter's From
+	sums   map[usageKey]*Tally
+}
+
+type usageKey struct {
+	hour   int64
+	group  UsageGroup
+	others bool
+}
+
+// NewUsageSums begins to add up for a filter, with what it has let through.
+func NewUsageSums(f *UsageFilter) *UsageSums {
+	s := &UsageSums{filter: f, from: HourOf(f.From), sums: map[usageKey]*Tally{}}
+	if f.Among != nil {
+		s.among = make(map[UsageGroup]bool, len(f.Among))
+		for _, g := range f.Among {
+			s.among[g] = true
+		}
+	}
+	return s
+}
+
+// Of is the sum that an hour of a group belongs to.
+func (s *UsageSums) Of(hour int64, of UsageGroup) *Tally {
+	key := usageKey{hour: s.from}
+	if s.filter.Bucket > 0 {
+		hours := int64(s.filter.Bucket / time.Hour)
+		key.hour = hour / hours * hours
+	}
+	for _, by := range s.filter.By {
+		switch by {
+		case ByProject:
+			key.group.ProjectID = of.ProjectID
+		case ByToken:
+			key.group.TokenID = of.TokenID
+		case ByModel:
+			key.group.Model = of.Model
+		}
+	}
+	if s.among != nil && !s.among[key.group] {
+		key.group, key.others = UsageGroup{}, true
+	}
+	sum := s.sums[key]
+	if sum == nil {
+		sum = &Tally{}
+		s.sums[key] = sum
+	}
+	return sum
+}
+
+// Rows are the sums that anything was added to, in the order of start, project, token and model, others last.
+func (s *UsageSums) Rows() (rows []UsageRow) {
+	for key, sum := range s.sums {
+		if sum.Requests > 0 {
+			rows = append(rows, UsageRow{Start: time.Unix(key.hour*3600, 0).UTC(), UsageGroup: key.group, Others: key.others, Tally: *sum})
+		}
+	}
+	slices.SortFunc(rows, func(a, b UsageRow) int {
+		return cmp.Or(
+			a.Start.Compare(b.Start), cmp.Compare(bit(a.Others), bit(b.Others)),
+			bytes.Compare(a.ProjectID.UUID[:], b.ProjectID.UUID[:]), bytes.Compare(a.TokenID.UUID[:], b.TokenID.UUID[:]), strings.Compare(a.Model, b.Model),
+		)
+	})
+	return rows
+}
+
+func bit(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // RequestFilter narrows a listing of requests; zero fields do not narrow.
@@ -63,6 +150,11 @@ func CostOf(usd float64) Cost {
 	micro, _ := strconv.ParseInt(whole+fraction[:6], 10, 64) // digits; MaxCostUSD keeps them few
 	pico, _ := strconv.ParseInt(fraction[6:], 10, 64)
 	return Cost{micro, pico}
+}
+
+// Compare is negative where the sum is less than another, 0 where they are the same, else positive.
+func (c Cost) Compare(o Cost) int {
+	return cmp.Or(cmp.Compare(c.Micro+c.Pico/1_000_000, o.Micro+o.Pico/1_000_000), cmp.Compare(c.Pico%1_000_000, o.Pico%1_000_000))
 }
 
 // String is the sum as a decimal number, without zeros at its end.

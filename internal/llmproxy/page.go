@@ -1,6 +1,9 @@
 package llmproxy
 
-import "time"
+import (
+	"strings"
+	"time"
+)
 
 // Page asks for a part of a listing, newest first.
 type Page struct {
@@ -19,7 +22,18 @@ type TokenFilter struct {
 	ProjectID      ProjectID
 	Active         *bool         // spendable at Now as far as revocation and expiry go
 	ExpiringWithin time.Duration // not expired at Now, but so long after
-	Now            time.Time     // what Active and ExpiringWithin compare with; required with them
+	Status         TokenStatus   // at Now
+	Query          string        // part of the name in any case, or how the id begins
+	Now            time.Time     // what Active, ExpiringWithin and Status compare with; required with them
+}
+
+// QueryDigits are the hexadecimal digits that an id begins with if the query is how it begins; empty if it cannot be.
+func (f *TokenFilter) QueryDigits() string {
+	digits := strings.ReplaceAll(strings.ToLower(f.Query), "-", "")
+	if len(digits) > 32 || strings.Trim(digits, "0123456789abcdef") != "" {
+		return ""
+	}
+	return digits
 }
 
 // AuditFilter narrows a listing of audit entries; zero fields do not narrow.
@@ -28,6 +42,7 @@ type AuditFilter struct {
 	Actor     string
 	Outcome   string
 	ProjectID ProjectID
+	TokenID   TokenID
 	RequestID string
 	From, To  time.Time // From <= time < To
 	Query     string    // part of action, actor, reason or a changed value, in any case

@@ -32,20 +32,52 @@ type Token struct {
 	RequestsPerHour    int64     // cap in each UTC clock hour, 1..1e9; 0 means none
 	RequestCount       int64     // spends so far
 	LastUsedAt         time.Time // zero if never
+	WindowHour         int64     // hour since the Unix epoch that WindowCount belongs to
+	WindowCount        int64     // spends in WindowHour
 	RequestHeadersDrop []string  // headers of the caller that this token's requests do not carry on
 
 	Epoch    int64 // the project's epoch when it was minted or last rotated
 	Revision int64 // raised by each management change, never by a spend
 }
 
-// Gate is a token's row as a spend is decided on: the token, its hashes and its hourly window.
+// TokenStatus says what became of a token.
+type TokenStatus string
+
+// What becomes of tokens; of several the first one counts.
+const (
+	TokenRevoked   TokenStatus = "revoked"   // by itself or with its project
+	TokenExpired   TokenStatus = "expired"   // its time is over
+	TokenExhausted TokenStatus = "exhausted" // its lifetime cap is reached
+	TokenActive    TokenStatus = "active"    // none of these
+)
+
+// Status is what a spend at now would find, but for the hourly window and the state of the project.
+func (t *Token) Status(now time.Time) TokenStatus {
+	switch {
+	case !t.Active:
+		return TokenRevoked
+	case !now.Before(t.ExpiresAt):
+		return TokenExpired
+	case t.MaxRequests > 0 && t.RequestCount >= t.MaxRequests:
+		return TokenExhausted
+	}
+	return TokenActive
+}
+
+// SpentInHour is how many spends count in the hour of that moment.
+func (t *Token) SpentInHour(now time.Time) int64 {
+	if t.WindowHour != HourOf(now) {
+		return 0
+	}
+	return t.WindowCount
+}
+
+// Gate is a token's row as a spend is decided on: the token with its hourly window, and its hashes.
 type Gate struct {
 	Token
 	Hash          TokenHash // of the current secret
 	PreviousHash  TokenHash // of the secret before a rotation
 	PreviousUntil time.Time // the previous secret is good before this moment; zero if there is none
-	WindowHour    int64     // hour since the Unix epoch that WindowCount belongs to
-	WindowCount   int64     // spends in WindowHour
 }
 
 // Refusal says why a spend at now with a secret of this hash is refused, or nil if it is not: [ErrNotFound] for another secret,

@@ -105,8 +105,8 @@ func FuzzParseTokenSecret(f *testing.F) {
 func TestGateRefusesInOrder(t *testing.T) {
 	hash, other := llmproxy.HashTokenSecret("current"), llmproxy.HashTokenSecret("other")
 	sound := llmproxy.Gate{
-		Token: llmproxy.Token{Active: true, ExpiresAt: noon.Add(time.Hour), MaxRequests: 5, RequestCount: 4, RequestsPerHour: 3},
-		Hash:  hash, WindowHour: llmproxy.HourOf(noon), WindowCount: 2,
+		Token: llmproxy.Token{Active: true, ExpiresAt: noon.Add(time.Hour), MaxRequests: 5, RequestCount: 4, RequestsPerHour: 3, WindowHour: llmproxy.HourOf(noon), WindowCount: 2},
+		Hash:  hash,
 	}
 	cases := []struct {
 		name   string

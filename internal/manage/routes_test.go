@@ -467,3 +467,56 @@ func TestInfoTellsWhatTheInstallationIs(t *testing.T) {
 	}
 	require.NotContains(t, got, managementToken)
 }
+
+func TestTokensAreFound(t *testing.T) {
+	a := newAPI(t)
+	project := a.newProject(t)
+	first, firstSecret := a.newToken(t, project, m{"name": "Nightly job", "max_requests": 2, "requests_per_hour": 10})
+	second, _ := a.newToken(t, project, m{"name": "demo of 世界"})
+	revoked, _ := a.newToken(t, project, m{"name": "job that was revoked"})
+	a.want(t, http.StatusNoContent, "DELETE", "/manage/tokens/"+revoked, nil)
+	names := func(query string) (out []string) {
+		for _, token := range a.want(t, http.StatusOK, "GET", "/manage/tokens?"+query, nil).list(t) {
+			out = append(out, token["name"].(string))
+		}
+		return out
+	}
+	require.Equal(t, []string{"job that was revoked", "Nightly job"}, names("q=JOB"))
+	require.Equal(t, []string{"Nightly job"}, names("q=job&status=active"))
+	require.Equal(t, []string{"job that was revoked"}, names("status=revoked"))
+	require.Equal(t, []string{"demo of 世界"}, names("q="+second))
+	require.Equal(t, []string{"Nightly job", "demo of 世界"}, names("id="+first+","+second+","+llmproxy.NewTokenID(noon).String()), "as they were asked for")
+	require.Equal(t, []string{"Nightly job"}, names("id="+first))
+	a.wantField(t, "q", "GET", "/manage/tokens?q="+firstSecret, nil)
+	a.wantField(t, "status", "GET", "/manage/tokens?status=asleep", nil)
+	a.wantField(t, "limit", "GET", "/manage/tokens?limit=3&id="+first, nil)
+	a.wantField(t, "id[0]", "GET", "/manage/tokens?id=x", nil)
+
+	require.NoError(t, a.spend(t, firstSecret))
+	got := a.want(t, http.StatusOK, "GET", "/manage/tokens/"+first, nil).object(t)
+	require.Equal(t, []any{"active", 1.0, 1.0, 2.0, 10.0}, []any{got["status"], got["request_count"], got["hour_count"], got["max_requests"], got["requests_per_hour"]})
+	require.NotEmpty(t, got["last_used_at"])
+	a.clock.move(time.Hour - time.Minute)
+	require.NoError(t, a.spend(t, firstSecret))
+	got = a.want(t, http.StatusOK, "GET", "/manage/tokens?status=exhausted", nil).list(t)[0]
+	require.Equal(t, []any{first, "exhausted", 2.0, 1.0}, []any{got["id"], got["status"], got["request_count"], got["hour_count"]}, "a new hour began")
+	a.clock.move(time.Hour)
+	require.Equal(t, []string{"demo of 世界", "Nightly job"}, names("status=expired"))
+	extended := a.want(t, http.StatusOK, "PATCH", "/manage/tokens/"+second, m{"expires_at": a.clock.now().Add(time.Hour)}).object(t)
+	require.Equal(t, "active", extended["status"])
+}
+
+func TestTheAuditOfATokenIsItsOwn(t *testing.T) {
+	a := newAPI(t)
+	project := a.newProject(t)
+	one, _ := a.newToken(t, project)
+	a.newToken(t, project)
+	a.want(t, http.StatusOK, "PATCH", "/manage/tokens/"+one, m{"name": "new"})
+	var actions []any
+	for _, e := range a.want(t, http.StatusOK, "GET", "/manage/audit?token_id="+one, nil).list(t) {
+		require.Equal(t, one, e["token_id"])
+		actions = append(actions, e["action"])
+	}
+	require.Equal(t, []any{"token.update", "token.create"}, actions)
+	a.wantField(t, "token_id", "GET", "/manage/audit?token_id=x", nil)
+}

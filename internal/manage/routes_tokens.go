@@ -3,6 +3,7 @@ package manage
 import (
 	"context"
 	"net/http"
+	"strings"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -32,8 +33,8 @@ type tokenAnswer struct {
 	Body wireToken
 }
 
-func answerToken(t *llmproxy.Token) *tokenAnswer {
-	return &tokenAnswer{ETag: etag(t.Revision), Body: tokenOut(t)}
+func (h *Handler) answerToken(t *llmproxy.Token) *tokenAnswer {
+	return &tokenAnswer{ETag: etag(t.Revision), Body: tokenOut(t, h.service.now())}
 }
 
 type mintTokenInput struct{ Body wireNewToken }
@@ -48,6 +49,9 @@ type listTokensInput struct {
 	ProjectID      string       `query:"project_id" format:"uuid"`
 	Active         optionalBool `query:"active" doc:"Only those that are neither revoked nor expired, or only others"`
 	ExpiringWithin string       `query:"expiring_within" pattern:"^[1-9][0-9]{0,5}[mhd]$" doc:"Not expired, but within this time: 30m, 24h, 7d"`
+	Status         string       `query:"status" enum:"active,revoked,expired,exhausted" doc:"As in the answer"`
+	Q              string       `query:"q" minLength:"1" maxLength:"100" doc:"Part of the name, in any case, or how the id begins; never a secret"`
+	IDs            []string     `query:"id" maxItems:"100" format:"uuid" doc:"These tokens, joined by commas, without paging; those that are not there are left out"`
 	PageParams
 }
 
@@ -101,7 +105,7 @@ func (h *Handler) mintToken(ctx context.Context, in *mintTokenInput) (*mintedTok
 	}
 	return &mintedToken{
 		Location: "/manage/tokens/" + t.ID.String(), ETag: etag(t.Revision),
-		Body: wireMintedToken{Token: secret.Reveal(), TokenFields: tokenFieldsOut(&t)},
+		Body: wireMintedToken{Token: secret.Reveal(), TokenFields: tokenFieldsOut(&t, h.service.now())},
 	}, nil
 }
 
@@ -111,7 +115,13 @@ func (h *Handler) listTokens(ctx context.Context, in *listTokensInput) (*tokensA
 	if err != nil {
 		return nil, h.problem(ctx, err)
 	}
-	f := llmproxy.TokenFilter{Active: in.Active.pointer()}
+	if len(in.IDs) > 0 {
+		return h.tokensByID(ctx, in)
+	}
+	if strings.Contains(in.Q, llmproxy.SecretPrefix) {
+		return nil, h.problem(ctx, FieldErrors{{"q", "must not be a secret: this one has been seen by every log on the way, so revoke or rotate it"}})
+	}
+	f := llmproxy.TokenFilter{Active: in.Active.pointer(), Status: llmproxy.TokenStatus(in.Status), Query: in.Q}
 	if f.ProjectID, err = projectParam(in.ProjectID); err != nil {
 		return nil, h.problem(ctx, err)
 	}
@@ -124,12 +134,39 @@ func (h *Handler) listTokens(ctx context.Context, in *listTokensInput) (*tokensA
 	if err != nil {
 		return nil, h.problem(ctx, err)
 	}
+	now := h.service.now()
 	out := &tokensAnswer{Body: make([]wireToken, len(tokens))}
 	for i := range tokens {
-		out.Body[i] = tokenOut(&tokens[i])
+		out.Body[i] = tokenOut(&tokens[i], now)
 	}
 	if more {
 		out.Link = c.next(tokens[len(tokens)-1].ID.UUID)
+	}
+	return out, nil
+}
+
+// tokensByID answers for a page that shows what others say of tokens, such as requests, and wants their names.
+func (h *Handler) tokensByID(ctx context.Context, in *listTokensInput) (*tokensAnswer, error) {
+	var problems FieldErrors
+	for name := range callOf(ctx).url.Query() {
+		if name != "id" {
+			problems.add(name, "goes with a listing, not with ids")
+		}
+	}
+	ids := make([]llmproxy.TokenID, len(in.IDs))
+	for i, text := range in.IDs {
+		ids[i].UUID = problems.id("id", text)
+	}
+	if err := problems.err(); err != nil {
+		return nil, h.problem(ctx, err)
+	}
+	tokens, err := h.service.TokensByID(ctx, ids)
+	if err != nil {
+		return nil, h.problem(ctx, err)
+	}
+	out := &tokensAnswer{Body: []wireToken{}}
+	for i := range tokens {
+		out.Body = append(out.Body, tokenOut(&tokens[i], h.service.now()))
 	}
 	return out, nil
 }
@@ -143,7 +180,7 @@ func (h *Handler) getToken(ctx context.Context, in *TokenPath) (*tokenAnswer, er
 	if err != nil {
 		return nil, h.problem(ctx, err)
 	}
-	return answerToken(&t), nil
+	return h.answerToken(&t), nil
 }
 
 func (h *Handler) changeToken(ctx context.Context, in *changeTokenInput) (*tokenAnswer, error) {
@@ -162,7 +199,7 @@ func (h *Handler) changeToken(ctx context.Context, in *changeTokenInput) (*token
 	if err != nil {
 		return nil, h.problem(ctx, err)
 	}
-	return answerToken(&t), nil
+	return h.answerToken(&t), nil
 }
 
 func (h *Handler) revokeToken(ctx context.Context, in *TokenPath) (*struct{}, error) {
@@ -200,5 +237,5 @@ func (h *Handler) rotateToken(ctx context.Context, in *rotateTokenInput) (*rotat
 	if err != nil {
 		return nil, h.problem(ctx, err)
 	}
-	return &rotatedToken{ETag: etag(t.Revision), Body: wireMintedToken{Token: secret.Reveal(), TokenFields: tokenFieldsOut(&t)}}, nil
+	return &rotatedToken{ETag: etag(t.Revision), Body: wireMintedToken{Token: secret.Reveal(), TokenFields: tokenFieldsOut(&t, h.service.now())}}, nil
 }

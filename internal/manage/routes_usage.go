@@ -1,8 +1,11 @@
 package manage
 
 import (
+	"cmp"
 	"context"
 	"net/http"
+	"reflect"
+	"slices"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -18,6 +21,8 @@ type usageInput struct {
 	To        time.Time `query:"to" doc:"Until the end of the hour before this moment, or of the hour that it is in the middle of; absent is until now"`
 	Bucket    string    `query:"bucket" enum:"hour,day" doc:"Rows for each hour or day, in UTC; absent adds up the whole time"`
 	GroupBy   []string  `query:"group_by" enum:"project_id,token_id,model" uniqueItems:"true" doc:"Rows for each of these, joined by commas"`
+	Top       int       `query:"top" minimum:"1" maximum:"100" doc:"With group_by: only the groups that are largest over the whole time have rows of their own, those that are left are one, with others: true"`
+	TopBy     string    `query:"top_by" enum:"requests,errors,input,output,total,cost_usd" doc:"With top: what the largest have most of; absent: requests"`
 }
 
 type usageAnswer struct{ Body wireUsage }
@@ -30,12 +35,8 @@ type listRequestsInput struct {
 	Outcome   string    `query:"outcome" enum:"complete,cut,client_gone,deadline,refused,upstream_error,lost"`
 	From      time.Time `query:"from" doc:"From this moment on"`
 	To        time.Time `query:"to" doc:"Before this moment"`
+	ExportParams
 	PageParams
-}
-
-type requestsAnswer struct {
-	Link string        `header:"Link" doc:"The next page, as <...>; rel=next. Where it is missing, this is the last"`
-	Body []wireRequest `nullable:"false"`
 }
 
 // RequestPath names a request in a path.
@@ -48,7 +49,9 @@ type requestAnswer struct{ Body wireRequest }
 // addUsage adds what is answered from the ledger.
 func (h *Handler) addUsage() {
 	huma.Register(h.api, h.operation("getUsage", "GET", "/manage/usage", "What requests add up to: counts, usage, cost, times", http.StatusOK, http.StatusNotFound), h.getUsage)
-	huma.Register(h.api, h.operation("listRequests", "GET", "/manage/requests", "Requests of the last 30 days, newest first; never their bodies", http.StatusOK, http.StatusNotFound), h.listRequests)
+	list := h.operation("listRequests", "GET", "/manage/requests", "Requests of the last 30 days, newest first; never their bodies", http.StatusOK, http.StatusNotFound)
+	h.exports(&list, reflect.TypeFor[wireRequest]())
+	huma.Register(h.api, list, h.listRequests)
 	huma.Register(h.api, h.operation("getRequest", "GET", "/manage/requests/{id}", "One request; never its bodies", http.StatusOK, http.StatusNotFound), h.getRequest)
 }
 
@@ -72,7 +75,7 @@ func (h *Handler) getUsage(ctx context.Context, in *usageInput) (*usageAnswer, e
 	if err != nil {
 		return nil, h.problem(ctx, err)
 	}
-	rows, err := ledger.Usage(ctx, f)
+	rows, err := in.read(ctx, ledger, f)
 	if err != nil {
 		return nil, h.problem(ctx, err)
 	}
@@ -107,7 +110,57 @@ func (in *usageInput) filter(c *call, now time.Time) (llmproxy.UsageFilter, erro
 	for _, by := range in.GroupBy {
 		f.By = append(f.By, llmproxy.Dimension(by))
 	}
+	if in.Top > 0 && len(f.By) == 0 {
+		problems.add("top", "goes with group_by: the largest of what?")
+	}
+	if in.TopBy != "" && in.Top == 0 {
+		problems.add("top_by", "goes with top: how many?")
+	}
 	return f, problems.err()
+}
+
+// read adds up what is asked for. Where the largest groups are, they are looked for over the whole time first, so that they are the
+// same ones in each hour or day; in the answer they come in the order of their size.
+func (in *usageInput) read(ctx context.Context, ledger Ledger, f llmproxy.UsageFilter) ([]llmproxy.UsageRow, error) {
+	if in.Top == 0 {
+		return ledger.Usage(ctx, f)
+	}
+	whole := f
+	whole.Bucket = 0
+	groups, err := ledger.Usage(ctx, whole)
+	if err != nil {
+		return nil, err
+	}
+	size := sizes[in.TopBy]
+	slices.SortStableFunc(groups, func(a, b llmproxy.UsageRow) int { return size(&b.Tally, &a.Tally) })
+	rank := map[llmproxy.UsageGroup]int{}
+	f.Among = make([]llmproxy.UsageGroup, 0, in.Top)
+	for i := range groups[:min(len(groups), in.Top)] {
+		rank[groups[i].UsageGroup] = i
+		f.Among = append(f.Among, groups[i].UsageGroup)
+	}
+	rows, err := ledger.Usage(ctx, f)
+	place := func(r *llmproxy.UsageRow) int {
+		if r.Others {
+			return in.Top
+		}
+		return rank[r.UsageGroup]
+	}
+	slices.SortStableFunc(rows, func(a, b llmproxy.UsageRow) int {
+		return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(place(&a), place(&b)))
+	})
+	return rows, err
+}
+
+// sizes compare tallies by what TopBy names.
+var sizes = map[string]func(a, b *llmproxy.Tally) int{
+	"":         func(a, b *llmproxy.Tally) int { return cmp.Compare(a.Requests, b.Requests) },
+	"requests": func(a, b *llmproxy.Tally) int { return cmp.Compare(a.Requests, b.Requests) },
+	"errors":   func(a, b *llmproxy.Tally) int { return cmp.Compare(a.Errors, b.Errors) },
+	"input":    func(a, b *llmproxy.Tally) int { return cmp.Compare(a.Input.Sum, b.Input.Sum) },
+	"output":   func(a, b *llmproxy.Tally) int { return cmp.Compare(a.Output.Sum, b.Output.Sum) },
+	"total":    func(a, b *llmproxy.Tally) int { return cmp.Compare(a.Total.Sum, b.Total.Sum) },
+	"cost_usd": func(a, b *llmproxy.Tally) int { return a.Cost.Compare(b.Cost) },
 }
 
 // endOfHour is the end of the hour that the moment is in the middle of.
@@ -119,13 +172,8 @@ func endOfHour(at time.Time) time.Time {
 	return hour.Add(time.Hour)
 }
 
-func (h *Handler) listRequests(ctx context.Context, in *listRequestsInput) (*requestsAnswer, error) {
+func (h *Handler) listRequests(ctx context.Context, in *listRequestsInput) (*listAnswer, error) {
 	f, err := in.filter()
-	if err != nil {
-		return nil, h.problem(ctx, err)
-	}
-	c := callOf(ctx)
-	page, err := c.page(in.PageParams)
 	if err != nil {
 		return nil, h.problem(ctx, err)
 	}
@@ -133,18 +181,11 @@ func (h *Handler) listRequests(ctx context.Context, in *listRequestsInput) (*req
 	if err != nil {
 		return nil, h.problem(ctx, err)
 	}
-	events, more, err := ledger.Requests(ctx, f, page)
-	if err != nil {
-		return nil, h.problem(ctx, err)
-	}
-	out := &requestsAnswer{Body: make([]wireRequest, len(events))}
-	for i := range events {
-		out.Body[i] = requestOut(&events[i])
-	}
-	if more {
-		out.Link = c.next(events[len(events)-1].ID.UUID)
-	}
-	return out, nil
+	return answerList(ctx, h, listing[llmproxy.Event, wireRequest]{
+		name: "requests", params: in.ExportParams, page: in.PageParams, columns: requestColumns, row: requestCells, out: requestOut,
+		id:   func(e *llmproxy.Event) llmproxy.UUID { return e.ID.UUID },
+		read: func(page llmproxy.Page) ([]llmproxy.Event, bool, error) { return ledger.Requests(ctx, f, page) },
+	})
 }
 
 func (in *listRequestsInput) filter() (llmproxy.RequestFilter, error) {

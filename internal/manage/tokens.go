@@ -2,6 +2,7 @@ package manage
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"golang.org/x/net/http/httpguts"
+	"golang.org/x/sync/errgroup"
 
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 )
@@ -134,6 +136,28 @@ func (s *Service) Token(ctx context.Context, id llmproxy.TokenID) (llmproxy.Toke
 func (s *Service) Tokens(ctx context.Context, f llmproxy.TokenFilter, page llmproxy.Page) ([]llmproxy.Token, bool, error) {
 	f.Now = s.now()
 	return s.cfg.Store.Tokens(ctx, f, page)
+}
+
+// atOnce is how many tokens are read at the same time.
+const atOnce = 8
+
+// TokensByID returns tokens as they now are, in the order of their ids. Those that are not there are left out.
+func (s *Service) TokensByID(ctx context.Context, ids []llmproxy.TokenID) ([]llmproxy.Token, error) {
+	found := make([]llmproxy.Token, len(ids))
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(atOnce)
+	for i, id := range ids {
+		group.Go(func() error {
+			token, err := s.cfg.Store.Token(ctx, id)
+			if errors.Is(err, llmproxy.ErrNotFound) {
+				return nil
+			}
+			found[i] = token
+			return err
+		})
+	}
+	err := group.Wait()
+	return slices.DeleteFunc(found, func(t llmproxy.Token) bool { return t.ID.IsZero() }), err
 }
 
 // UpdateToken changes what the patch names. A revoked token stays revoked.

@@ -1,9 +1,12 @@
 package manage_test
 
 import (
+	"cmp"
 	"context"
+	"encoding/csv"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -158,4 +161,87 @@ func TestRequestsAreListedWithoutBodies(t *testing.T) {
 	}
 	require.Equal(t, want, n)
 	require.Greater(t, pages, 2)
+}
+
+func TestTheLargestGroupsHaveRowsOfTheirOwn(t *testing.T) {
+	a, events := newLedgerAPI(t, 300)
+	var all llmproxy.Tally
+	for _, e := range events {
+		all.AddEvent(e)
+	}
+	for _, by := range []string{"requests", "errors", "input", "output", "total", "cost_usd"} {
+		path := map[string]string{"requests": "requests", "errors": "errors", "cost_usd": "cost_usd"}[by]
+		if path == "" {
+			path = "usage." + by
+		}
+		groups := gjson.Get(a.want(t, http.StatusOK, "GET", "/manage/usage?group_by=token_id,model", nil).body, "rows").Array()
+		slices.SortStableFunc(groups, func(a, b gjson.Result) int { return cmp.Compare(b.Get(path).Num, a.Get(path).Num) })
+		got := a.want(t, http.StatusOK, "GET", "/manage/usage?group_by=token_id,model&top=2&top_by="+by, nil).body
+		require.Equal(t, int64(3), gjson.Get(got, "rows.#").Int())
+		for i := range 2 {
+			require.Equal(t, groups[i].Raw, gjson.Get(got, fmt.Sprint("rows.", i)).Raw, by)
+		}
+		others := gjson.Get(got, "rows.2")
+		require.True(t, others.Get("others").Bool())
+		require.False(t, others.Get("token_id").Exists())
+		require.Equal(t, all.Requests, gjson.Get(got, "total.requests").Int(), "nobody is left out of the total")
+		require.Equal(t, all.Cost.String(), gjson.Get(got, "total.cost_usd").Raw)
+
+		hours := a.want(t, http.StatusOK, "GET", "/manage/usage?bucket=hour&group_by=token_id,model&top=2&top_by="+by, nil).body
+		sums := map[string]int64{}
+		gjson.Get(hours, "rows").ForEach(func(_, row gjson.Result) bool {
+			sums[row.Get("token_id").Str+row.Get("model").Str] += row.Get("requests").Int()
+			return true
+		})
+		require.Equal(t, map[string]int64{
+			groups[0].Get("token_id").Str + groups[0].Get("model").Str: groups[0].Get("requests").Int(),
+			groups[1].Get("token_id").Str + groups[1].Get("model").Str: groups[1].Get("requests").Int(), "": others.Get("requests").Int(),
+		}, sums, "the same ones in each hour")
+	}
+	require.Equal(t, "[]", gjson.Get(a.want(t, http.StatusOK, "GET", "/manage/usage?model=none&group_by=model&top=3", nil).body, "rows").Raw)
+	a.wantField(t, "top", "GET", "/manage/usage?top=3", nil)
+	a.wantField(t, "top_by", "GET", "/manage/usage?group_by=model&top_by=input", nil)
+	a.wantField(t, "top_by", "GET", "/manage/usage?group_by=model&top=1&top_by=name", nil)
+	a.wantField(t, "top", "GET", "/manage/usage?group_by=model&top=101", nil)
+}
+
+func TestRequestsAreExportedWhole(t *testing.T) {
+	a, events := newLedgerAPI(t, 250)
+	e := storetest.LedgerEvent(2, noon.Truncate(time.Millisecond).Add(time.Second))
+	input, cost := int64(9), 0.000001234567
+	e.Model, e.Usage = `=HYPERLINK("https://evil.example","x")`, &llmproxy.Usage{Input: &input, Source: llmproxy.SourceEstimate, Partial: true, CostUSD: &cost}
+	e.Timing = llmproxy.Timing{Total: 7 * time.Millisecond, Auth: time.Millisecond, Upstream: 2 * time.Millisecond, FirstByte: 3 * time.Millisecond}
+	require.NoError(t, a.store.Record(t.Context(), []*llmproxy.Event{e}))
+
+	got := a.want(t, http.StatusOK, "GET", "/manage/requests?format=csv", nil)
+	require.Equal(t, "text/csv; charset=utf-8", got.header.Get("Content-Type"))
+	require.Equal(t, `attachment; filename="requests.csv"`, got.header.Get("Content-Disposition"))
+	rows, err := csv.NewReader(strings.NewReader(got.body)).ReadAll()
+	require.NoError(t, err)
+	require.Len(t, rows, 252, "a head and all pages")
+	cells := map[string]string{}
+	for i, name := range rows[0] {
+		cells[name] = rows[1][i]
+	}
+	require.Equal(t, map[string]string{
+		"time": "2026-11-22T12:30:01Z", "id": e.ID.String(), "project_id": e.ProjectID.String(), "token_id": e.TokenID.String(), "provider": "openai", "method": "POST", "path": "/v1/chat/completions",
+		"model": "'" + e.Model, "status": fmt.Sprint(e.Status), "outcome": string(e.Outcome), "code": "", "stream": "false", "total_ms": "7", "auth_ms": "1", "upstream_ms": "2", "first_byte_ms": "3",
+		"request_bytes": "0", "response_bytes": "0", "response_events": "", "input": "9", "output": "", "total": "", "cached": "", "cache_write": "", "reasoning": "",
+		"usage_source": "estimate", "usage_partial": "true", "cost_usd": "0.000001234567",
+	}, cells, "a formula is a text, and what is unknown is empty")
+
+	got = a.want(t, http.StatusOK, "GET", "/manage/requests?model=gpt-4o", nil, "Accept", "application/x-ndjson")
+	require.Equal(t, `attachment; filename="requests.jsonl"`, got.header.Get("Content-Disposition"))
+	want := 0
+	for _, e := range events {
+		if e.Model == "gpt-4o" {
+			want++
+		}
+	}
+	lines := strings.Split(strings.TrimSpace(got.body), "\n")
+	require.Len(t, lines, want)
+	require.Equal(t, a.want(t, http.StatusOK, "GET", "/manage/requests/"+gjson.Get(lines[0], "id").Str, nil).body, lines[0]+"\n")
+	a.wantField(t, "limit", "GET", "/manage/requests?format=csv&limit=5", nil)
+	a.wantField(t, "format", "GET", "/manage/requests?format=xml", nil)
+	require.Len(t, strings.Split(strings.TrimSpace(a.want(t, http.StatusOK, "GET", "/manage/requests?format=csv&model=none", nil).body), "\n"), 1, "a head alone")
 }

@@ -1,6 +1,8 @@
 package manage
 
 import (
+	"encoding/json"
+	"strconv"
 	"time"
 
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
@@ -42,4 +44,17 @@ func auditOut(e *llmproxy.AuditEntry) wireAuditEntry {
 		out.After = map[string]string{}
 	}
 	return out
+}
+
+var auditColumns = []string{
+	"time", "id", "action", "outcome", "reason", "actor", "client_addr", "forwarded", "request_id", "project_id", "token_id", "suppressed", "before", "after",
+}
+
+func auditCells(e *wireAuditEntry) []string {
+	before, _ := json.Marshal(e.Before) // strings: it cannot fail
+	after, _ := json.Marshal(e.After)
+	return []string{
+		timeCell(e.Time), e.ID, e.Action, e.Outcome, e.Reason, e.Actor, e.ClientAddr, e.Forwarded, e.RequestID, e.ProjectID, e.TokenID,
+		strconv.FormatInt(e.Suppressed, 10), string(before), string(after),
+	}
 }

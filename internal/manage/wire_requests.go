@@ -1,6 +1,7 @@
 package manage
 
 import (
+	"strconv"
 	"time"
 
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
@@ -82,4 +83,25 @@ func messageOut(m *llmproxy.Message) wireMessage {
 		out.Headers[h.Name] = h.Value
 	}
 	return out
+}
+
+var requestColumns = []string{
+	"time", "id", "project_id", "token_id", "provider", "method", "path", "model", "status", "outcome", "code", "stream", "total_ms", "auth_ms", "upstream_ms", "first_byte_ms",
+	"request_bytes", "response_bytes", "response_events", "input", "output", "total", "cached", "cache_write", "reasoning", "usage_source", "usage_partial", "cost_usd",
+}
+
+func requestCells(r *wireRequest) []string {
+	u := r.Usage
+	partial := ""
+	if u == nil {
+		u = &wireRequestUsage{}
+	} else {
+		partial = strconv.FormatBool(u.Partial)
+	}
+	return []string{
+		timeCell(r.Time), r.ID, r.ProjectID, r.TokenID, r.Provider, r.Method, r.Path, r.Model, knownCell(int64(r.Status)), r.Outcome, r.Code, strconv.FormatBool(r.Stream),
+		knownCell(r.Timing.TotalMS), knownCell(r.Timing.AuthMS), knownCell(r.Timing.UpstreamMS), knownCell(r.Timing.FirstByteMS),
+		strconv.FormatInt(r.Request.Bytes, 10), strconv.FormatInt(r.Response.Bytes, 10), knownCell(r.Response.Events),
+		countCell(u.Input), countCell(u.Output), countCell(u.Total), countCell(u.Cached), countCell(u.CacheWrite), countCell(u.Reasoning), u.Source, partial, string(u.CostUSD),
+	}
 }

@@ -14,10 +14,12 @@ type TokenFields struct {
 	CreatedAt          time.Time  `json:"created_at"`
 	ExpiresAt          time.Time  `json:"expires_at" doc:"From this moment on it is refused"`
 	IsActive           bool       `json:"is_active" doc:"false once it was revoked, by itself or with its project"`
+	Status             string     `json:"status" enum:"active,revoked,expired,exhausted" doc:"What became of it; of several the first of revoked, expired, exhausted (its lifetime cap is reached)"`
 	RevokedAt          *time.Time `json:"revoked_at,omitempty" nullable:"false"`
 	MaxRequests        *int64     `json:"max_requests" nullable:"true" doc:"Requests in its whole life; null: no cap"`
 	RequestsPerHour    *int64     `json:"requests_per_hour" nullable:"true" doc:"Requests in each UTC clock hour; null: no cap"`
-	RequestCount       int64      `json:"request_count"`
+	RequestCount       int64      `json:"request_count" doc:"Requests so far, which max_requests limits"`
+	HourCount          int64      `json:"hour_count" doc:"Requests in the current UTC clock hour, which requests_per_hour limits"`
 	LastUsedAt         *time.Time `json:"last_used_at,omitempty" nullable:"false"`
 	RequestHeadersDrop []string   `json:"request_headers_drop" nullable:"false" doc:"Headers of the caller that its requests do not carry on"`
 	Revision           int64      `json:"revision" doc:"Raised by each change, not by use; in quotes it is the ETag"`
@@ -64,10 +66,10 @@ type wireRotate struct {
 	GraceMinutes optional[whole] `json:"grace_minutes,omitempty" minimum:"0" maximum:"525600" doc:"How long the secret before stays good; absent or null: not at all"`
 }
 
-func tokenFieldsOut(t *llmproxy.Token) TokenFields {
+func tokenFieldsOut(t *llmproxy.Token, now time.Time) TokenFields {
 	out := TokenFields{
-		ID: t.ID.String(), ProjectID: t.ProjectID.String(), Name: t.Name, CreatedAt: t.CreatedAt, ExpiresAt: t.ExpiresAt, IsActive: t.Active,
-		RevokedAt: timeOut(t.RevokedAt), MaxRequests: limitNumber(t.MaxRequests), RequestsPerHour: limitNumber(t.RequestsPerHour), RequestCount: t.RequestCount,
+		ID: t.ID.String(), ProjectID: t.ProjectID.String(), Name: t.Name, CreatedAt: t.CreatedAt, ExpiresAt: t.ExpiresAt, IsActive: t.Active, Status: string(t.Status(now)),
+		RevokedAt: timeOut(t.RevokedAt), MaxRequests: limitNumber(t.MaxRequests), RequestsPerHour: limitNumber(t.RequestsPerHour), RequestCount: t.RequestCount, HourCount: t.SpentInHour(now),
 		LastUsedAt: timeOut(t.LastUsedAt), RequestHeadersDrop: t.RequestHeadersDrop, Revision: t.Revision,
 	}
 	if out.RequestHeadersDrop == nil {
@@ -84,8 +86,8 @@ func timeOut(t time.Time) *time.Time {
 	return &t
 }
 
-func tokenOut(t *llmproxy.Token) wireToken {
-	return wireToken{Token: t.ID.String(), TokenFields: tokenFieldsOut(t)}
+func tokenOut(t *llmproxy.Token, now time.Time) wireToken {
+	return wireToken{Token: t.ID.String(), TokenFields: tokenFieldsOut(t, now)}
 }
 
 func (w *wireNewToken) in() (NewToken, error) {

@@ -26,7 +26,7 @@ type wireUsage struct {
 	Bucket  string         `json:"bucket,omitempty" enum:"hour,day"`
 	GroupBy []string       `json:"group_by" nullable:"false" enum:"project_id,token_id,model"`
 	Total   Tally          `json:"total" doc:"Of all rows"`
-	Rows    []wireUsageRow `json:"rows" nullable:"false" doc:"By start, then project, token and model. What nobody asked in has no row"`
+	Rows    []wireUsageRow `json:"rows" nullable:"false" doc:"By start, then project, token and model, or with top from the largest on. What nobody asked in has no row"`
 }
 
 // wireUsageRow is what the requests of one group add up to.
@@ -35,6 +35,7 @@ type wireUsageRow struct {
 	ProjectID string     `json:"project_id,omitempty" format:"uuid"`
 	TokenID   string     `json:"token_id,omitempty" format:"uuid"`
 	Model     string     `json:"model,omitempty" doc:"Absent where it is not grouped by, or not known"`
+	Others    bool       `json:"others,omitempty" doc:"All groups that are not among the top ones"`
 	Tally
 }
 
@@ -75,7 +76,7 @@ func usageOut(f *llmproxy.UsageFilter, in *usageInput, rows []llmproxy.UsageRow)
 	for i := range rows {
 		r := &rows[i]
 		total.Add(&r.Tally)
-		one := wireUsageRow{ProjectID: idOut(r.ProjectID.UUID), TokenID: idOut(r.TokenID.UUID), Model: r.Model, Tally: tallyOut(&r.Tally)}
+		one := wireUsageRow{ProjectID: idOut(r.ProjectID.UUID), TokenID: idOut(r.TokenID.UUID), Model: r.Model, Others: r.Others, Tally: tallyOut(&r.Tally)}
 		if f.Bucket > 0 {
 			one.Start = &r.Start
 		}

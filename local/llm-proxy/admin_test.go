@@ -103,3 +103,20 @@ func TestAPageIsToldWhatTheServerIsSetTo(t *testing.T) {
 		}
 	}
 }
+
+// TestAFileIsALinkOfThePage: an export comes with the session's cookie alone, as a link asks.
+func TestAFileIsALinkOfThePage(t *testing.T) {
+	s := startPlain(t, nil)
+	res := s.signIn("admin", "fake-password")
+	require.Equal(t, http.StatusNoContent, res.StatusCode)
+	cookie := "Cookie: llmp_session=" + res.Cookies()[0].Value
+	for path, head := range map[string]string{"/manage/audit?format=csv": "time,id,action,", "/manage/requests?format=csv": "time,id,project_id,", "/manage/audit?format=jsonl": `{"id":"`} {
+		file := s.ask(http.MethodGet, path, "", cookie, "Sec-Fetch-Site: same-origin", "Sec-Fetch-Mode: navigate", "Accept: text/html,*/*;q=0.8")
+		body, err := io.ReadAll(file.Body)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusOK, file.StatusCode)
+		require.Contains(t, file.Header.Get("Content-Disposition"), "attachment; filename=")
+		require.True(t, strings.HasPrefix(string(body), head), string(body))
+		require.Equal(t, http.StatusUnauthorized, s.ask(http.MethodGet, path, "").StatusCode)
+	}
+}

@@ -54,6 +54,30 @@ func (e InfoCapture) Valid() bool {
 	}
 }
 
+// Defines values for MintedTokenStatus.
+const (
+	MintedTokenStatusActive    MintedTokenStatus = "active"
+	MintedTokenStatusExhausted MintedTokenStatus = "exhausted"
+	MintedTokenStatusExpired   MintedTokenStatus = "expired"
+	MintedTokenStatusRevoked   MintedTokenStatus = "revoked"
+)
+
+// Valid indicates whether the value is a known member of the MintedTokenStatus enum.
+func (e MintedTokenStatus) Valid() bool {
+	switch e {
+	case MintedTokenStatusActive:
+		return true
+	case MintedTokenStatusExhausted:
+		return true
+	case MintedTokenStatusExpired:
+		return true
+	case MintedTokenStatusRevoked:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for NewProjectCapture.
 const (
 	NewProjectCaptureFull        NewProjectCapture = "full"
@@ -276,6 +300,30 @@ func (e RequestUsageSource) Valid() bool {
 	}
 }
 
+// Defines values for TokenStatus.
+const (
+	TokenStatusActive    TokenStatus = "active"
+	TokenStatusExhausted TokenStatus = "exhausted"
+	TokenStatusExpired   TokenStatus = "expired"
+	TokenStatusRevoked   TokenStatus = "revoked"
+)
+
+// Valid indicates whether the value is a known member of the TokenStatus enum.
+func (e TokenStatus) Valid() bool {
+	switch e {
+	case TokenStatusActive:
+		return true
+	case TokenStatusExhausted:
+		return true
+	case TokenStatusExpired:
+		return true
+	case TokenStatusRevoked:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for UsageBucket.
 const (
 	UsageBucketDay  UsageBucket = "day"
@@ -335,19 +383,19 @@ func (e ListAuditParamsOutcome) Valid() bool {
 
 // Defines values for ListAuditParamsFormat.
 const (
-	Csv   ListAuditParamsFormat = "csv"
-	JSON  ListAuditParamsFormat = "json"
-	Jsonl ListAuditParamsFormat = "jsonl"
+	ListAuditParamsFormatCsv   ListAuditParamsFormat = "csv"
+	ListAuditParamsFormatJSON  ListAuditParamsFormat = "json"
+	ListAuditParamsFormatJsonl ListAuditParamsFormat = "jsonl"
 )
 
 // Valid indicates whether the value is a known member of the ListAuditParamsFormat enum.
 func (e ListAuditParamsFormat) Valid() bool {
 	switch e {
-	case Csv:
+	case ListAuditParamsFormatCsv:
 		return true
-	case JSON:
+	case ListAuditParamsFormatJSON:
 		return true
-	case Jsonl:
+	case ListAuditParamsFormatJsonl:
 		return true
 	default:
 		return false
@@ -387,6 +435,51 @@ func (e ListRequestsParamsOutcome) Valid() bool {
 	}
 }
 
+// Defines values for ListRequestsParamsFormat.
+const (
+	ListRequestsParamsFormatCsv   ListRequestsParamsFormat = "csv"
+	ListRequestsParamsFormatJSON  ListRequestsParamsFormat = "json"
+	ListRequestsParamsFormatJsonl ListRequestsParamsFormat = "jsonl"
+)
+
+// Valid indicates whether the value is a known member of the ListRequestsParamsFormat enum.
+func (e ListRequestsParamsFormat) Valid() bool {
+	switch e {
+	case ListRequestsParamsFormatCsv:
+		return true
+	case ListRequestsParamsFormatJSON:
+		return true
+	case ListRequestsParamsFormatJsonl:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for ListTokensParamsStatus.
+const (
+	ListTokensParamsStatusActive    ListTokensParamsStatus = "active"
+	ListTokensParamsStatusExhausted ListTokensParamsStatus = "exhausted"
+	ListTokensParamsStatusExpired   ListTokensParamsStatus = "expired"
+	ListTokensParamsStatusRevoked   ListTokensParamsStatus = "revoked"
+)
+
+// Valid indicates whether the value is a known member of the ListTokensParamsStatus enum.
+func (e ListTokensParamsStatus) Valid() bool {
+	switch e {
+	case ListTokensParamsStatusActive:
+		return true
+	case ListTokensParamsStatusExhausted:
+		return true
+	case ListTokensParamsStatusExpired:
+		return true
+	case ListTokensParamsStatusRevoked:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for GetUsageParamsBucket.
 const (
 	GetUsageParamsBucketDay  GetUsageParamsBucket = "day"
@@ -420,6 +513,36 @@ func (e GetUsageParamsGroupBy) Valid() bool {
 	case GetUsageParamsGroupByProjectID:
 		return true
 	case GetUsageParamsGroupByTokenID:
+		return true
+	default:
+		return false
+	}
+}
+
+// Defines values for GetUsageParamsTopBy.
+const (
+	CostUsd  GetUsageParamsTopBy = "cost_usd"
+	Errors   GetUsageParamsTopBy = "errors"
+	Input    GetUsageParamsTopBy = "input"
+	Output   GetUsageParamsTopBy = "output"
+	Requests GetUsageParamsTopBy = "requests"
+	Total    GetUsageParamsTopBy = "total"
+)
+
+// Valid indicates whether the value is a known member of the GetUsageParamsTopBy enum.
+func (e GetUsageParamsTopBy) Valid() bool {
+	switch e {
+	case CostUsd:
+		return true
+	case Errors:
+		return true
+	case Input:
+		return true
+	case Output:
+		return true
+	case Requests:
+		return true
+	case Total:
 		return true
 	default:
 		return false
@@ -576,7 +699,10 @@ type MintedToken struct {
 	CreatedAt time.Time `json:"created_at"`
 
 	// ExpiresAt From this moment on it is refused
-	ExpiresAt time.Time          `json:"expires_at"`
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// HourCount Requests in the current UTC clock hour, which requests_per_hour limits
+	HourCount int64              `json:"hour_count"`
 	ID        openapi_types.UUID `json:"id"`
 
 	// IsActive false once it was revoked, by itself or with its project
@@ -584,10 +710,12 @@ type MintedToken struct {
 	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
 
 	// MaxRequests Requests in its whole life; null: no cap
-	MaxRequests  *int64             `json:"max_requests"`
-	Name         string             `json:"name"`
-	ProjectID    openapi_types.UUID `json:"project_id"`
-	RequestCount int64              `json:"request_count"`
+	MaxRequests *int64             `json:"max_requests"`
+	Name        string             `json:"name"`
+	ProjectID   openapi_types.UUID `json:"project_id"`
+
+	// RequestCount Requests so far, which max_requests limits
+	RequestCount int64 `json:"request_count"`
 
 	// RequestHeadersDrop Headers of the caller that its requests do not carry on
 	RequestHeadersDrop []string `json:"request_headers_drop"`
@@ -599,9 +727,15 @@ type MintedToken struct {
 	Revision  int64      `json:"revision"`
 	RevokedAt *time.Time `json:"revoked_at,omitempty"`
 
+	// Status What became of it; of several the first of revoked, expired, exhausted (its lifetime cap is reached)
+	Status MintedTokenStatus `json:"status"`
+
 	// Token The new secret. It is shown this once and kept nowhere
 	Token string `json:"token"`
 }
+
+// MintedTokenStatus What became of it; of several the first of revoked, expired, exhausted (its lifetime cap is reached)
+type MintedTokenStatus string
 
 // NewProject defines model for NewProject.
 type NewProject struct {
@@ -953,7 +1087,10 @@ type Token struct {
 	CreatedAt time.Time `json:"created_at"`
 
 	// ExpiresAt From this moment on it is refused
-	ExpiresAt time.Time          `json:"expires_at"`
+	ExpiresAt time.Time `json:"expires_at"`
+
+	// HourCount Requests in the current UTC clock hour, which requests_per_hour limits
+	HourCount int64              `json:"hour_count"`
 	ID        openapi_types.UUID `json:"id"`
 
 	// IsActive false once it was revoked, by itself or with its project
@@ -961,10 +1098,12 @@ type Token struct {
 	LastUsedAt *time.Time `json:"last_used_at,omitempty"`
 
 	// MaxRequests Requests in its whole life; null: no cap
-	MaxRequests  *int64             `json:"max_requests"`
-	Name         string             `json:"name"`
-	ProjectID    openapi_types.UUID `json:"project_id"`
-	RequestCount int64              `json:"request_count"`
+	MaxRequests *int64             `json:"max_requests"`
+	Name        string             `json:"name"`
+	ProjectID   openapi_types.UUID `json:"project_id"`
+
+	// RequestCount Requests so far, which max_requests limits
+	RequestCount int64 `json:"request_count"`
 
 	// RequestHeadersDrop Headers of the caller that its requests do not carry on
 	RequestHeadersDrop []string `json:"request_headers_drop"`
@@ -976,9 +1115,15 @@ type Token struct {
 	Revision  int64      `json:"revision"`
 	RevokedAt *time.Time `json:"revoked_at,omitempty"`
 
+	// Status What became of it; of several the first of revoked, expired, exhausted (its lifetime cap is reached)
+	Status TokenStatus `json:"status"`
+
 	// Token The same as id, for clients that look here
 	Token openapi_types.UUID `json:"token"`
 }
+
+// TokenStatus What became of it; of several the first of revoked, expired, exhausted (its lifetime cap is reached)
+type TokenStatus string
 
 // TokenChange defines model for TokenChange.
 type TokenChange struct {
@@ -1024,7 +1169,7 @@ type Usage struct {
 	From    time.Time      `json:"from"`
 	GroupBy []UsageGroupBy `json:"group_by"`
 
-	// Rows By start, then project, token and model. What nobody asked in has no row
+	// Rows By start, then project, token and model, or with top from the largest on. What nobody asked in has no row
 	Rows []UsageRow `json:"rows"`
 
 	// To End of the last hour
@@ -1057,6 +1202,9 @@ type UsageRow struct {
 	// Model Absent where it is not grouped by, or not known
 	Model *string `json:"model,omitempty"`
 
+	// Others All groups that are not among the top ones
+	Others *bool `json:"others,omitempty"`
+
 	// Priced Requests whose cost is known; cost_usd is the sum over these
 	Priced    int64               `json:"priced"`
 	ProjectID *openapi_types.UUID `json:"project_id,omitempty"`
@@ -1074,7 +1222,10 @@ type ListAuditParams struct {
 	Actor     *string                 `form:"actor,omitempty" json:"actor,omitempty"`
 	Outcome   *ListAuditParamsOutcome `form:"outcome,omitempty" json:"outcome,omitempty"`
 	ProjectID *openapi_types.UUID     `form:"project_id,omitempty" json:"project_id,omitempty"`
-	RequestID *string                 `form:"request_id,omitempty" json:"request_id,omitempty"`
+
+	// TokenID The token's id, never its secret
+	TokenID   *openapi_types.UUID `form:"token_id,omitempty" json:"token_id,omitempty"`
+	RequestID *string             `form:"request_id,omitempty" json:"request_id,omitempty"`
 
 	// From From this moment on
 	From *time.Time `form:"from,omitempty" json:"from,omitempty"`
@@ -1085,7 +1236,7 @@ type ListAuditParams struct {
 	// Q Part of action, actor, reason or a changed value, in any case
 	Q *string `form:"q,omitempty" json:"q,omitempty"`
 
-	// Format jsonl and csv export all entries at once; Accept says the same
+	// Format jsonl and csv export all of it at once, as a file; Accept says the same
 	Format *ListAuditParamsFormat `form:"format,omitempty" json:"format,omitempty"`
 	Limit  *int64                 `form:"limit,omitempty" json:"limit,omitempty"`
 
@@ -1145,8 +1296,11 @@ type ListRequestsParams struct {
 	From *time.Time `form:"from,omitempty" json:"from,omitempty"`
 
 	// To Before this moment
-	To    *time.Time `form:"to,omitempty" json:"to,omitempty"`
-	Limit *int64     `form:"limit,omitempty" json:"limit,omitempty"`
+	To *time.Time `form:"to,omitempty" json:"to,omitempty"`
+
+	// Format jsonl and csv export all of it at once, as a file; Accept says the same
+	Format *ListRequestsParamsFormat `form:"format,omitempty" json:"format,omitempty"`
+	Limit  *int64                    `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Cursor From the Link of the page before; it goes with the same filters only
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
@@ -1154,6 +1308,9 @@ type ListRequestsParams struct {
 
 // ListRequestsParamsOutcome defines parameters for ListRequests.
 type ListRequestsParamsOutcome string
+
+// ListRequestsParamsFormat defines parameters for ListRequests.
+type ListRequestsParamsFormat string
 
 // ListTokensParams defines parameters for ListTokens.
 type ListTokensParams struct {
@@ -1164,11 +1321,23 @@ type ListTokensParams struct {
 
 	// ExpiringWithin Not expired, but within this time: 30m, 24h, 7d
 	ExpiringWithin *string `form:"expiring_within,omitempty" json:"expiring_within,omitempty"`
-	Limit          *int64  `form:"limit,omitempty" json:"limit,omitempty"`
+
+	// Status As in the answer
+	Status *ListTokensParamsStatus `form:"status,omitempty" json:"status,omitempty"`
+
+	// Q Part of the name, in any case, or how the id begins; never a secret
+	Q *string `form:"q,omitempty" json:"q,omitempty"`
+
+	// ID These tokens, joined by commas, without paging; those that are not there are left out
+	ID    *[]openapi_types.UUID `form:"id,omitempty" json:"id,omitempty"`
+	Limit *int64                `form:"limit,omitempty" json:"limit,omitempty"`
 
 	// Cursor From the Link of the page before; it goes with the same filters only
 	Cursor *string `form:"cursor,omitempty" json:"cursor,omitempty"`
 }
+
+// ListTokensParamsStatus defines parameters for ListTokens.
+type ListTokensParamsStatus string
 
 // UpdateTokenParams defines parameters for UpdateToken.
 type UpdateTokenParams struct {
@@ -1195,6 +1364,12 @@ type GetUsageParams struct {
 
 	// GroupBy Rows for each of these, joined by commas
 	GroupBy *[]GetUsageParamsGroupBy `form:"group_by,omitempty" json:"group_by,omitempty"`
+
+	// Top With group_by: only the groups that are largest over the whole time have rows of their own, those that are left are one, with others: true
+	Top *int64 `form:"top,omitempty" json:"top,omitempty"`
+
+	// TopBy With top: what the largest have most of; absent: requests
+	TopBy *GetUsageParamsTopBy `form:"top_by,omitempty" json:"top_by,omitempty"`
 }
 
 // GetUsageParamsBucket defines parameters for GetUsage.
@@ -1202,6 +1377,9 @@ type GetUsageParamsBucket string
 
 // GetUsageParamsGroupBy defines parameters for GetUsage.
 type GetUsageParamsGroupBy string
+
+// GetUsageParamsTopBy defines parameters for GetUsage.
+type GetUsageParamsTopBy string
 
 // DeleteProjectByIDJSONRequestBody defines body for DeleteProjectByID for application/json ContentType.
 type DeleteProjectByIDJSONRequestBody = ProjectID
@@ -2002,6 +2180,18 @@ func NewListAuditRequest(server string, params *ListAuditParams) (*http.Request,
 
 		}
 
+		if params.TokenID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "token_id", *params.TokenID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: "uuid"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.RequestID != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "request_id", *params.RequestID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
@@ -2643,6 +2833,18 @@ func NewListRequestsRequest(server string, params *ListRequestsParams) (*http.Re
 
 		}
 
+		if params.Format != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "format", *params.Format, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.Limit != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "limit", *params.Limit, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
@@ -2810,6 +3012,42 @@ func NewListTokensRequest(server string, params *ListTokensParams) (*http.Reques
 		if params.ExpiringWithin != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "expiring_within", *params.ExpiringWithin, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Status != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "status", *params.Status, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Q != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "q", *params.Q, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.ID != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "id", *params.ID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -3177,6 +3415,30 @@ func NewGetUsageRequest(server string, params *GetUsageParams) (*http.Request, e
 		if params.GroupBy != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "group_by", *params.GroupBy, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.Top != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "top", *params.Top, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "integer", Format: "int64"}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
+		if params.TopBy != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "top_by", *params.TopBy, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
 				return nil, err
 			} else {
 				for _, qp := range strings.Split(queryFrag, "&") {
@@ -6604,6 +6866,9 @@ func ParseListRequestsResponse(rsp *http.Response) (*ListRequestsResponse, error
 			return nil, err
 		}
 		response.ApplicationProblemJSON503 = &dest
+
+	case rsp.StatusCode == 200:
+		// Content-type (text/csv) unsupported
 
 	}
 

@@ -264,6 +264,7 @@ func matches(e *llmproxy.AuditEntry, f llmproxy.AuditFilter) bool {
 	}
 	switch {
 	case !f.ProjectID.IsZero() && f.ProjectID != e.ProjectID,
+		!f.TokenID.IsZero() && f.TokenID != e.TokenID,
 		!f.From.IsZero() && e.Time.Before(f.From),
 		!f.To.IsZero() && !e.Time.Before(f.To):
 		return false

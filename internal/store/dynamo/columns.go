@@ -103,6 +103,9 @@ func tokenRowOf(g *llmproxy.Gate) tokenRow {
 	return r
 }
 
+// newestWindow is the hour that stands for the newest one in a row.
+const newestWindow = -1
+
 // gateOf reads a token's row. The window is that of the hour.
 func gateOf(row item, hour int64) (llmproxy.Gate, error) {
 	var r tokenRow
@@ -122,11 +125,14 @@ func gateOf(row item, hour int64) (llmproxy.Gate, error) {
 			ID: id, ProjectID: project, Name: r.Name, CreatedAt: fromMillis(r.CreatedAt), ExpiresAt: fromMillis(r.ExpiresAt), Active: r.Active, RevokedAt: fromMillis(r.RevokedAt),
 			MaxRequests: r.Max, RequestsPerHour: r.PerHour, RequestCount: r.Count, LastUsedAt: fromMillis(r.LastUsedAt), RequestHeadersDrop: r.HeadersDrop, Epoch: r.Epoch, Revision: r.Revision,
 		},
-		PreviousUntil: fromMillis(r.PreviousUntil), WindowHour: hour,
+		PreviousUntil: fromMillis(r.PreviousUntil),
 	}
 	copy(g.Hash[:], r.Hash)
 	copy(g.PreviousHash[:], r.PreviousHash)
-	if window, ok := row[windowName(hour)]; ok {
+	if g.WindowHour = hour; hour == newestWindow {
+		g.WindowHour = newestWindowOf(row)
+	}
+	if window, ok := row[windowName(g.WindowHour)]; ok {
 		if err := attributevalue.Unmarshal(window, &g.WindowCount); err != nil {
 			return llmproxy.Gate{}, err
 		}
@@ -140,15 +146,31 @@ func windowName(hour int64) string { return "w" + strconv.FormatInt(hour, 10) }
 // windowsBefore are the windows in a row that are older than the hour.
 func windowsBefore(row item, hour int64) (names []string) {
 	for name := range row {
-		digits, ok := strings.CutPrefix(name, "w")
-		if !ok {
-			continue
-		}
-		if of, err := strconv.ParseInt(digits, 10, 64); err == nil && of < hour {
+		if of, ok := hourOfWindow(name); ok && of < hour {
 			names = append(names, name)
 		}
 	}
 	return names
+}
+
+// newestWindowOf is the hour of the newest window in a row; 0 if there is none.
+func newestWindowOf(row item) (hour int64) {
+	for name := range row {
+		if of, ok := hourOfWindow(name); ok {
+			hour = max(hour, of)
+		}
+	}
+	return hour
+}
+
+// hourOfWindow is the hour of an attribute that is a window.
+func hourOfWindow(name string) (int64, bool) {
+	digits, ok := strings.CutPrefix(name, "w")
+	if !ok {
+		return 0, false
+	}
+	hour, err := strconv.ParseInt(digits, 10, 64)
+	return hour, err == nil
 }
 
 // gateRow is what a spend needs of a project: at most 4 KB with any usual key, which is one unit to read.

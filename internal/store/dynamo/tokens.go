@@ -5,6 +5,7 @@ import (
 	"errors"
 	"iter"
 	"slices"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/feature/dynamodb/attributevalue"
@@ -58,7 +59,7 @@ func (s *Store) Token(ctx context.Context, id llmproxy.TokenID) (llmproxy.Token,
 	if len(output.Item) == 0 {
 		return llmproxy.Token{}, llmproxy.ErrNotFound
 	}
-	g, err := gateOf(output.Item, 0)
+	g, err := gateOf(output.Item, newestWindow)
 	if err != nil {
 		return llmproxy.Token{}, unavailable(err)
 	}
@@ -91,7 +92,8 @@ func (s *Store) Tokens(ctx context.Context, f llmproxy.TokenFilter, p llmproxy.P
 	if !f.ProjectID.IsZero() {
 		q.partition = ownTokensPartition(f.ProjectID)
 	}
-	if f.Active == nil && f.ExpiringWithin == 0 {
+	f.Query = strings.ToLower(f.Query)
+	if f.Active == nil && f.ExpiringWithin == 0 && f.Status == "" && f.Query == "" {
 		q.size = pageLimit(p) + 1
 	}
 	return page(s.listed(ctx, q), func(t *llmproxy.Token) bool { return passes(t, f) }, p)
@@ -127,7 +129,7 @@ func listingFilter(f llmproxy.TokenFilter) *expression.ConditionBuilder {
 	case f.ExpiringWithin > 0:
 		filter := expires.GreaterThan(now).And(expires.LessThanEqual(expression.Value(toMillis(f.Now.Add(f.ExpiringWithin)))))
 		return &filter
-	case f.Active != nil && *f.Active:
+	case f.Active != nil && *f.Active, f.Status == llmproxy.TokenActive, f.Status == llmproxy.TokenExhausted:
 		filter := expires.GreaterThan(now)
 		return &filter
 	}
@@ -137,6 +139,15 @@ func listingFilter(f llmproxy.TokenFilter) *expression.ConditionBuilder {
 func passes(t *llmproxy.Token, f llmproxy.TokenFilter) bool {
 	if f.Active != nil && (t.Active && f.Now.Before(t.ExpiresAt)) != *f.Active {
 		return false
+	}
+	if f.Status != "" && t.Status(f.Now) != f.Status {
+		return false
+	}
+	if f.Query != "" && !strings.Contains(strings.ToLower(t.Name), f.Query) {
+		id := strings.ReplaceAll(t.ID.String(), "-", "")
+		if digits := f.QueryDigits(); digits == "" || !strings.HasPrefix(id, digits) {
+			return false
+		}
 	}
 	return f.ExpiringWithin <= 0 || f.Now.Before(t.ExpiresAt) && !t.ExpiresAt.After(f.Now.Add(f.ExpiringWithin))
 }
@@ -172,7 +183,7 @@ func (s *Store) gatesOf(ctx context.Context, keys []item) ([]llmproxy.Gate, erro
 	}
 	gates := make([]llmproxy.Gate, len(rows))
 	for i, row := range rows {
-		if gates[i], err = gateOf(row, 0); err != nil {
+		if gates[i], err = gateOf(row, newestWindow); err != nil {
 			return nil, unavailable(err)
 		}
 	}

@@ -46,6 +46,9 @@ func (s *Store) Audit(ctx context.Context, f llmproxy.AuditFilter, page llmproxy
 	if !f.ProjectID.IsZero() {
 		w.and("project_id = ?", f.ProjectID.UUID[:])
 	}
+	if !f.TokenID.IsZero() {
+		w.and("token_id = ?", f.TokenID.UUID[:])
+	}
 	if !f.From.IsZero() {
 		w.and("time >= ?", toMillis(f.From))
 	}

@@ -1,14 +1,10 @@
 package sqlite
 
 import (
-	"bytes"
 	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
-	"slices"
-	"strings"
-	"time"
 
 	"zombiezen.com/go/sqlite"
 
@@ -102,50 +98,28 @@ func (s *Store) Usage(ctx context.Context, f llmproxy.UsageFilter) (rows []llmpr
 	if f.Model != "" {
 		q.BindText(3+len(ids), modelKey(f.Model))
 	}
-	groups := map[hourKey]*llmproxy.Tally{}
+	sums := llmproxy.NewUsageSums(&f)
 	for {
 		more, err := q.Step()
 		if err != nil {
 			return nil, unavailable(err)
 		}
 		if !more {
-			break
+			return sums.Rows(), nil
 		}
-		key := groupOf(q, &f, from)
-		sum := groups[key]
-		if sum == nil {
-			sum = &llmproxy.Tally{}
-			groups[key] = sum
+		var of llmproxy.UsageGroup
+		for _, by := range f.By {
+			switch by {
+			case llmproxy.ByProject:
+				q.ColumnBytes(1, of.ProjectID.UUID[:])
+			case llmproxy.ByToken:
+				q.ColumnBytes(2, of.TokenID.UUID[:])
+			case llmproxy.ByModel:
+				of.Model = q.ColumnText(3)
+			}
 		}
-		if err := addTally(sum, q, 4); err != nil {
+		if err := addTally(sums.Of(q.ColumnInt64(0), of), q, 4); err != nil {
 			return nil, fmt.Errorf("add up usage: %w", err)
 		}
 	}
-	for key, sum := range groups {
-		rows = append(rows, llmproxy.UsageRow{Start: time.Unix(key.hour*3600, 0).UTC(), ProjectID: key.project, TokenID: key.token, Model: key.model, Tally: *sum})
-	}
-	slices.SortFunc(rows, func(a, b llmproxy.UsageRow) int {
-		return cmp.Or(a.Start.Compare(b.Start), bytes.Compare(a.ProjectID.UUID[:], b.ProjectID.UUID[:]), bytes.Compare(a.TokenID.UUID[:], b.TokenID.UUID[:]), strings.Compare(a.Model, b.Model))
-	})
-	return rows, nil
-}
-
-// groupOf is the group that a row of an hour belongs to.
-func groupOf(row *sqlite.Stmt, f *llmproxy.UsageFilter, from int64) hourKey {
-	key := hourKey{hour: from}
-	if f.Bucket > 0 {
-		hours := int64(f.Bucket / time.Hour)
-		key.hour = row.ColumnInt64(0) / hours * hours
-	}
-	for _, by := range f.By {
-		switch by {
-		case llmproxy.ByProject:
-			row.ColumnBytes(1, key.project.UUID[:])
-		case llmproxy.ByToken:
-			row.ColumnBytes(2, key.token.UUID[:])
-		case llmproxy.ByModel:
-			key.model = row.ColumnText(3)
-		}
-	}
-	return key
 }

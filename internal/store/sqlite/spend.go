@@ -314,6 +314,7 @@ func (p *spender) fill(r *spendRequest, row *sqlite.Stmt) {
 	row.ColumnBytes(gateProjectID, t.ProjectID.UUID[:])
 	t.ExpiresAt = fromMillis(row.ColumnInt64(gateExpiresAt))
 	t.MaxRequests, t.RequestsPerHour = row.ColumnInt64(gateMaxRequests), row.ColumnInt64(gateRequestsPerHour)
+	t.WindowHour, t.WindowCount = row.ColumnInt64(gateWindowHour), row.ColumnInt64(gateWindowCount)
 	t.RequestCount, t.LastUsedAt = row.ColumnInt64(gateRequestCount), fromMillis(row.ColumnInt64(gateLastUsedAt))
 	t.RequestHeadersDrop = listOf(row.ColumnText(gateHeadersDrop))
 	t.Epoch = row.ColumnInt64(gateEpoch)
@@ -327,10 +328,7 @@ func (p *spender) fill(r *spendRequest, row *sqlite.Stmt) {
 
 // reason says why a spend was refused: [Gate.Refusal] and [Project.Refusal] say in Go what spendSQL says in SQL.
 func reason(r *spendRequest, row *sqlite.Stmt) error {
-	gate := llmproxy.Gate{
-		Token: r.token, PreviousUntil: fromMillis(row.ColumnInt64(gatePreviousUntil)),
-		WindowHour: row.ColumnInt64(gateWindowHour), WindowCount: row.ColumnInt64(gateWindowCount),
-	}
+	gate := llmproxy.Gate{Token: r.token, PreviousUntil: fromMillis(row.ColumnInt64(gatePreviousUntil))}
 	row.ColumnBytes(gateHash, gate.Hash[:])
 	row.ColumnBytes(gatePreviousHash, gate.PreviousHash[:])
 	err := gate.Refusal(r.hash, r.now)

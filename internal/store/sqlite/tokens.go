@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strings"
 
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 )
@@ -84,6 +85,24 @@ func tokenIDs(f llmproxy.TokenFilter, page llmproxy.Page) (query string, args []
 	}
 	if f.ExpiringWithin > 0 {
 		w.and("t.expires_at > ? AND t.expires_at <= ?", toMillis(f.Now), toMillis(f.Now.Add(f.ExpiringWithin)))
+	}
+	switch f.Status {
+	case "":
+	case llmproxy.TokenRevoked:
+		w.and("NOT coalesce(" + tokenLive + ", 0)")
+	case llmproxy.TokenExpired:
+		w.and(tokenLive+" AND t.expires_at <= ?", toMillis(f.Now))
+	case llmproxy.TokenExhausted:
+		w.and(tokenLive+" AND t.expires_at > ? AND t.max_requests > 0 AND t.request_count >= t.max_requests", toMillis(f.Now))
+	case llmproxy.TokenActive:
+		w.and(tokenLive+" AND t.expires_at > ? AND (t.max_requests = 0 OR t.request_count < t.max_requests)", toMillis(f.Now))
+	}
+	if f.Query != "" {
+		named, args := "holds(t.name, ?)", []any{strings.ToLower(f.Query)}
+		if digits := f.QueryDigits(); digits != "" {
+			named, args = named+" OR substr(hex(t.id), 1, ?) = ?", append(args, len(digits), strings.ToUpper(digits))
+		}
+		w.and("("+named+")", args...)
 	}
 	query = `SELECT t.id` + tokenTables + w.page("t.id", page)
 	return query, w.args

@@ -75,6 +75,8 @@ func Run(t *testing.T, engine Engine) {
 		"a creation under a key happens once":                   testOnce,
 		"projects are listed by page and filter":                testProjectList,
 		"tokens are listed by page and filter":                  testTokenList,
+		"tokens are found by what they are and how they begin":  testTokenSearch,
+		"the audit of a token is its own":                       testAuditOfAToken,
 		"texts come back as they went in":                       testTexts,
 		"a session holds until it is ended, for all at once":    testSessions,
 		"a session and its entry stand together":                testSessionEntries,
