@@ -24,7 +24,8 @@ type LedgerConfig struct {
 }
 
 // Ledger keeps what became of requests, and what their hours add up to: what usage and requests are answered from. An event that comes
-// again is known by its row, so one that is older than rows are kept for is not taken: it might count twice.
+// again is known by its row, so one that is older than rows are kept for is not taken: it might count twice. Test events
+// are passed over.
 type Ledger struct{ cfg LedgerConfig }
 
 // NewLedger returns the ledger destination.
@@ -53,6 +54,9 @@ func (l *Ledger) Deliver(ctx context.Context, events []*llmproxy.Event) []Result
 	taken := make([]*llmproxy.Event, 0, len(events))
 	oldest := l.cfg.Now().Add(-llmproxy.LedgerTakes)
 	for i, e := range events {
+		if e.Test {
+			continue // it was no request
+		}
 		if reason := unfit(e, oldest); reason != nil {
 			results[i] = Poison(reason)
 		} else {

@@ -119,7 +119,7 @@ func kindsOfEvents(t *testing.T) []*llmproxy.Event {
 	begun := llmproxy.Begin{ID: full.ID, Time: born, TokenID: full.TokenID, ProjectID: full.ProjectID, Method: http.MethodGet, Path: "/v1/models"}
 	binary := request(1)
 	binary.Request.Body = &llmproxy.Body{Head: []byte("\xff\xfe"), Size: 2}
-	events := []*llmproxy.Event{full, small, binary, begun.Lost(), asked(askHi, "text/event-stream", streamsHello), asked(askHi, "application/json", saysHello)}
+	events := []*llmproxy.Event{llmproxy.NewTestEvent(born), full, small, binary, begun.Lost(), asked(askHi, "text/event-stream", streamsHello), asked(askHi, "application/json", saysHello)}
 	meter := Meter(price.Embedded())
 	for _, e := range events {
 		if e.Usage == nil {

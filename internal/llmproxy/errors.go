@@ -22,6 +22,8 @@ var (
 	ErrUnavailable = errors.New("store unavailable")
 	// ErrConflict: the revision asked for is not the current one.
 	ErrConflict = errors.New("changed by somebody else meanwhile")
+	// ErrElsewhere: another process holds what this would need, or is doing it already.
+	ErrElsewhere = errors.New("another process has it in hand")
 	// ErrNoCredential: the request has no credential of the kind that is asked for.
 	ErrNoCredential = errors.New("no credential")
 	// ErrForbidden: the credential is good, the request is not to be made with it.

@@ -53,6 +53,7 @@ type Event struct {
 	Model     string
 	Created   int64 // the answer's own time in Unix seconds, if it says
 	Usage     *Usage
+	Test      bool // nobody made this request: it shows whether a destination takes events, and counts nowhere
 
 	// UsageKind is how the endpoint reports usage (a name of package usage, "" if it does not). It travels with the event inside
 	// the proxy, and is not part of the record.

@@ -50,7 +50,7 @@ func (e *Event) appendJSON(dst []byte, bodies bool) []byte {
 }
 
 // AppendDetails adds what the record says beyond who asked for what and how it ended: code, stream, timing, request, response,
-// model, created and usage, each led by a comma, to be written into an object that has a member already.
+// model, created, usage and test, each led by a comma, to be written into an object that has a member already.
 func (e *Event) AppendDetails(dst []byte, bodies bool) []byte {
 	dst = appendString(dst, `,"code":`, e.Code)
 	dst = append(dst, `,"stream":`...)
@@ -68,6 +68,9 @@ func (e *Event) AppendDetails(dst []byte, bodies bool) []byte {
 	if e.Usage != nil {
 		usage, _ := json.Marshal(e.Usage) // numbers, a bool and a constant: it cannot fail
 		dst = append(append(dst, `,"usage":`...), usage...)
+	}
+	if e.Test {
+		dst = append(dst, `,"test":true`...)
 	}
 	return dst
 }

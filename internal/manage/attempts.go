@@ -20,6 +20,7 @@ var actions = map[string]string{
 	"createProject": "project.create", "updateProject": "project.update", "updateProjectByID": "project.update",
 	"deleteProject": "project.delete", "deleteProjectByID": "project.delete", "revokeProjectTokens": "project.revoke_tokens",
 	"mintToken": "token.create", "updateToken": "token.update", "rotateToken": "token.rotate", "revokeToken": "token.revoke", "revokeTokens": "token.revoke",
+	"testDestination": "destination.test", "redriveDestination": "destination.redrive",
 }
 
 // tellRefused tells the audit of a change that was refused, whatever for: an operator who tries what is not there, or what somebody else

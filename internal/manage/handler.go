@@ -27,7 +27,8 @@ type HandlerConfig struct {
 	Providers      *provider.Set   // what GET /manage/info tells; required
 	Refusals       *Refusals       // where refused attempts are told; nil is its own
 
-	Ledger Ledger // what usage and requests are answered from; nil if there is none
+	Ledger       Ledger       // what usage and requests are answered from; nil if there is none
+	Destinations Destinations // where events go; nil if this process cannot tell
 
 	// What GET /manage/info tells of the program beside its providers. None of it changes what is done.
 	Version   string           // of the program
@@ -83,6 +84,7 @@ func NewHandler(cfg HandlerConfig) (*Handler, error) {
 	h.addTokens()
 	h.addAudit()
 	h.addUsage()
+	h.addDestinations()
 	h.addInfo()
 	document, err := json.Marshal(h.api.OpenAPI())
 	if err != nil {
@@ -101,7 +103,7 @@ func (h *Handler) Close() {
 // apiConfig has no documentation page (the framework's loads scripts from elsewhere) and adds nothing to answers.
 func apiConfig() huma.Config {
 	cfg := huma.DefaultConfig("llm-proxy management", "1")
-	cfg.Info.Description = "Projects, tokens, audit and usage of an llm-proxy. Every path needs the management token; errors are RFC 9457 problems."
+	cfg.Info.Description = "Projects, tokens, audit, usage and destinations of an llm-proxy. Every path needs the management token; errors are RFC 9457 problems."
 	cfg.Components.Schemas = huma.NewMapRegistry("#/components/schemas/", schemaName)
 	cfg.Components.SecuritySchemes = map[string]*huma.SecurityScheme{"managementToken": {Type: "http", Scheme: "bearer"}}
 	cfg.Security = []map[string][]string{{"managementToken": {}}}

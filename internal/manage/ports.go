@@ -53,3 +53,24 @@ type Ledger interface {
 	// Usage adds up, in the order of start, project, token and model. A group without requests has no row.
 	Usage(ctx context.Context, f llmproxy.UsageFilter) ([]llmproxy.UsageRow, error)
 }
+
+// Destinations is what management asks of where events go. Methods are safe for concurrent use; what does not answer wraps
+// [llmproxy.ErrUnavailable].
+//
+// Locally it is the server, which knows its own loops and sees the cursors and dead letters of other processes over one spool. On AWS
+// it is what SQS says of the queue and the dead-letter queue of each dispatcher (ApproximateNumberOfMessages and ...NotVisible are
+// the backlog, those of the dead-letter queue the dead letters; the age of the oldest message is a metric of CloudWatch): a test
+// event goes into the dispatcher's queue in the envelope that the bus's rule would have put there, with the result
+// [llmproxy.TestQueued], and a redrive is StartMessageMoveTask. Counters that nobody keeps there stay nil.
+type Destinations interface {
+	// Destinations returns all of them, by name.
+	Destinations(ctx context.Context) ([]llmproxy.Destination, error)
+	// TestDestination sends a test event ([llmproxy.NewTestEvent]) the way of all others and returns what became of it, or
+	// [llmproxy.ErrNotFound], or [llmproxy.ErrElsewhere] where that cannot be done from here. A destination that does not take the
+	// event is no error.
+	TestDestination(ctx context.Context, name string) (llmproxy.DestinationTest, error)
+	// RedriveDestination begins to send the destination its dead letters again and returns how many there are, or
+	// [llmproxy.ErrNotFound], or [llmproxy.ErrElsewhere] where that cannot be done from here or is being done. It does not wait for
+	// the end: those that are refused again are dead letters again.
+	RedriveDestination(ctx context.Context, name string) (deadLetters int64, err error)
+}

@@ -105,6 +105,8 @@ func (h *Handler) problem(ctx context.Context, err error) error {
 		return newProblem(http.StatusConflict, "The token is revoked. Mint a new one.")
 	case errors.Is(err, llmproxy.ErrExpired):
 		return newProblem(http.StatusConflict, "The token has expired. Extend it first, or mint a new one.")
+	case errors.Is(err, llmproxy.ErrElsewhere):
+		return newProblem(http.StatusConflict, "Another process has it in hand, or it is being done already. The list of destinations tells.")
 	case errors.Is(err, llmproxy.ErrUnavailable):
 		h.log.Error("the store does not answer", zap.String("request_id", callOf(ctx).actor.RequestID), zap.Error(err))
 		return huma.ErrorWithHeaders(newProblem(http.StatusServiceUnavailable, "The store does not answer. Try again."), http.Header{"Retry-After": {"1"}})
