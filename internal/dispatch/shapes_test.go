@@ -14,6 +14,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -579,9 +580,12 @@ func TestNoPromptLeavesWhereBodiesAreNotWanted(t *testing.T) {
 	const canary = "prompt-canary-0815"
 	for _, c := range destinationCases {
 		t.Run(c.name, func(t *testing.T) {
+			var mu sync.Mutex // calls may come several at once
 			var sent []byte
 			take := c.take()
 			backend := newStub(t, func(w http.ResponseWriter, r *http.Request, body []byte) []string {
+				mu.Lock()
+				defer mu.Unlock()
 				if z, err := gzip.NewReader(bytes.NewReader(body)); err == nil {
 					plain, err := io.ReadAll(z)
 					if err == nil {
