@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
@@ -16,6 +17,7 @@ import (
 // Config says what a loop is made of.
 type Config struct {
 	Name        string      // of the destination, for logs and dead letters
+	Kind        string      // of the destination, for whoever reads the note beside the cursor; empty is unknown
 	Source      Source      //
 	Destination Destination //
 	DeadLetters string      // path of the file for what the destination never takes; it is made when needed
@@ -32,6 +34,8 @@ type Config struct {
 	MinBackoff  time.Duration // the first wait after a failure is up to this long; 0 is 200 ms
 	MaxBackoff  time.Duration // waits double up to this; 0 is 1 minute
 	Log         *zap.Logger   // nil logs nothing
+
+	turn *turn // at the destination; nil is one of the loop's own
 }
 
 // readSize is how many events are read at once: their bodies are in memory until they are metered.
@@ -46,6 +50,8 @@ type Loop struct {
 	dead  *deadLetters
 	done  window
 	stats recorder
+
+	redriving atomic.Bool
 }
 
 // New returns a loop that has not begun.
@@ -65,6 +71,9 @@ func New(cfg Config) *Loop {
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
 	}
+	if cfg.turn == nil {
+		cfg.turn = newTurn()
+	}
 	cfg.Log = cfg.Log.With(zap.String("destination", cfg.Name))
 	return &Loop{cfg: cfg, dead: newDeadLetters(cfg.DeadLetters, cfg.Name)}
 }
@@ -83,6 +92,7 @@ func (l *Loop) Stats() Stats { return l.stats.stats() }
 type loopNote struct {
 	Destination json.RawMessage `json:"destination,omitempty"`
 	DeadLetters fileMark        `json:"dead_letters,omitzero"`
+	Loop        Report          `json:"loop,omitzero"`
 }
 
 // Run delivers until ctx ends, and then returns the error of closing, if any; it is called once. What fails is tried again: after a
@@ -96,13 +106,45 @@ func (l *Loop) Run(ctx context.Context) error {
 		}
 	}
 	l.dead.start(note.DeadLetters)
-	if l.try(ctx, "start", func() error { return l.cfg.Destination.Start(ctx, note.Destination) }) {
+	l.stats.update(func(s *Stats) { s.Since = time.Now() })
+	if l.try(ctx, "start", func() error { return l.start(ctx, note.Destination) }) {
 		l.deliverAll(ctx)
 	}
-	if err := errors.Join(l.cfg.Destination.Close(), l.dead.close()); err != nil {
+	if err := errors.Join(l.close(), l.dead.close()); err != nil {
 		return fmt.Errorf("dispatch to %s: close: %w", l.cfg.Name, err)
 	}
 	return nil
+}
+
+// lent reports whether the destination is another loop's, which starts and closes it.
+func (l *Loop) lent() bool {
+	_, lent := l.cfg.Destination.(borrowed)
+	return lent
+}
+
+func (l *Loop) start(ctx context.Context, note []byte) error {
+	if l.lent() {
+		return nil
+	}
+	if !l.cfg.turn.take(ctx) {
+		return ctx.Err()
+	}
+	defer l.cfg.turn.give()
+	if err := l.cfg.Destination.Start(ctx, note); err != nil {
+		return err
+	}
+	l.cfg.turn.ready = true
+	return nil
+}
+
+func (l *Loop) close() error {
+	if l.lent() {
+		return nil
+	}
+	l.cfg.turn.wait()
+	defer l.cfg.turn.give()
+	l.cfg.turn.ready = false
+	return l.cfg.Destination.Close()
 }
 
 func (l *Loop) deliverAll(ctx context.Context) {
@@ -192,7 +234,10 @@ func (l *Loop) try(ctx context.Context, what string, do func() error) bool {
 
 func (l *Loop) commit(ctx context.Context) bool {
 	ok := l.try(ctx, "commit", func() error {
-		note, err := json.Marshal(loopNote{Destination: l.cfg.Destination.Note(), DeadLetters: l.dead.mark()})
+		l.cfg.turn.wait() // also when ctx has ended: what was delivered is not to come again
+		of := l.cfg.Destination.Note()
+		l.cfg.turn.give()
+		note, err := json.Marshal(loopNote{Destination: of, DeadLetters: l.dead.mark(), Loop: l.report()})
 		if err != nil {
 			return err
 		}
@@ -302,7 +347,15 @@ func (l *Loop) deliver(ctx context.Context, events []*llmproxy.Event) []Result {
 	return results
 }
 
+// deliverOnce waits for the loop's turn at the destination. The time that a delivery has begins after that.
 func (l *Loop) deliverOnce(ctx context.Context, events []*llmproxy.Event) (results []Result, panicked bool) {
+	if !l.cfg.turn.take(ctx) {
+		return all(len(events), Retry(fmt.Errorf("the destination is busy with other events: %w", ctx.Err()), 0)), false
+	}
+	defer l.cfg.turn.give()
+	if !l.cfg.turn.ready {
+		return all(len(events), Retry(errNotReady, 0)), false
+	}
 	ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
 	defer cancel()
 	defer func() {

@@ -1,12 +1,16 @@
 package dispatch
 
 import (
+	"encoding/json"
+	"fmt"
 	"sync"
 	"time"
 )
 
 // Stats is what a loop has done since it began, and how it is.
 type Stats struct {
+	Since time.Time // when it began; zero if it has not
+
 	Delivered  uint64 // events the destination took
 	Retried    uint64 // tries of an event that are to be repeated
 	Dead       uint64 // events written to the dead letters
@@ -37,4 +41,31 @@ func (r *recorder) stats() Stats {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.s
+}
+
+// Report is what a loop tells of itself in the note beside its source's cursor, so that others can see how it was at its last commit.
+type Report struct {
+	Kind         string    `json:"kind,omitempty"` // of the destination
+	Since        time.Time `json:"since,omitzero"` // when the counters began
+	Delivered    uint64    `json:"delivered"`
+	Retried      uint64    `json:"retried"`
+	Dead         uint64    `json:"dead"`
+	LastDelivery time.Time `json:"last_delivery,omitzero"`
+}
+
+func (l *Loop) report() Report {
+	s := l.Stats()
+	return Report{l.cfg.Kind, s.Since, s.Delivered, s.Retried, s.Dead, s.LastDelivery}
+}
+
+// ReadReport returns what a loop has told in a note; known is false if the note does not say.
+func ReadReport(note []byte) (report Report, known bool, err error) {
+	if note == nil {
+		return Report{}, false, nil
+	}
+	var n loopNote
+	if err := json.Unmarshal(note, &n); err != nil {
+		return Report{}, false, fmt.Errorf("the note beside a cursor: %w", err)
+	}
+	return n.Loop, !n.Loop.Since.IsZero(), nil
 }

@@ -41,7 +41,7 @@ func newManageCommand() *cobra.Command {
 	f := &manageFlags{}
 	cmd := &cobra.Command{
 		Use:   "manage",
-		Short: "Manage projects, tokens, audit and usage of a server",
+		Short: "Manage projects, tokens, audit, usage and destinations of a server",
 		Long: `Asks the management API of a server. Without further words it is the server
 that runs on this machine; another one takes --manage-api-base-url and a
 management token.
@@ -62,7 +62,7 @@ llm-proxy manage audit export --format csv --from 2026-11-01 > audit.csv`,
 	flags.StringVar(&f.tokenFile, "management-token-file", "", "file with the management token; - reads standard input ["+envManageTokenFile+"] (default, for the server that runs here: its key file)")
 	flags.BoolVar(&f.json, "json", false, "print what the API says, as it is")
 	addManageDataDir(cmd)
-	cmd.AddCommand(newManageProjectCommand(f), newManageTokenCommand(f), newManageAuditCommand(f), newManageUsageCommand(f), newManageRequestsCommand(f))
+	cmd.AddCommand(newManageProjectCommand(f), newManageTokenCommand(f), newManageAuditCommand(f), newManageUsageCommand(f), newManageRequestsCommand(f), newManageDestinationCommand(f))
 	return cmd
 }
 

@@ -1,0 +1,182 @@
+package dispatch
+
+import (
+	"context"
+	"net/http"
+	"path/filepath"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"github.com/stretchr/testify/require"
+
+	"github.com/sofatutor/llm-proxy/internal/llmproxy"
+)
+
+// alone is a destination that notices when it is used by two at once, or while it is not open.
+type alone struct {
+	scripted
+	t      *testing.T
+	use    sync.Mutex
+	isOpen bool
+}
+
+func (d *alone) enter() func() {
+	require.True(d.t, d.use.TryLock(), "one at a time")
+	return d.use.Unlock
+}
+
+func (d *alone) Start(ctx context.Context, note []byte) error {
+	defer d.enter()()
+	err := d.scripted.Start(ctx, note)
+	d.isOpen = err == nil
+	return err
+}
+
+func (d *alone) Deliver(ctx context.Context, events []*llmproxy.Event) []Result {
+	defer d.enter()()
+	require.True(d.t, d.isOpen)
+	time.Sleep(time.Second)
+	return d.scripted.Deliver(ctx, events)
+}
+
+func (d *alone) Note() []byte { defer d.enter()(); return nil }
+
+func (d *alone) Close() error {
+	defer d.enter()()
+	d.isOpen = false
+	return d.scripted.Close()
+}
+
+func TestATestEventGoesBetweenDeliveriesTheWayOfAllOthers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		source := newSource(requests(500)...)
+		dst := &alone{t: t, scripted: scripted{failStart: 1}}
+		l := New(Config{Name: "webhook", Source: source, Destination: dst, DeadLetters: filepath.Join(t.TempDir(), "dead.jsonl")})
+		early := l.Test(t.Context())
+		require.Equal(t, llmproxy.TestFailed, early.Result)
+		require.Contains(t, early.Error, "has not started")
+
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- l.Run(ctx) }()
+		pass(1500 * time.Millisecond) // in the middle of a delivery
+		test := l.Test(t.Context())
+		require.Equal(t, llmproxy.TestDelivered, test.Result)
+		require.Empty(t, test.Error)
+		require.Positive(t, test.Took)
+		pass(time.Minute)
+		require.Equal(t, uint64(500), l.Stats().Delivered, "it counts nowhere")
+		require.Len(t, dst.ids(), 501)
+		marked := 0
+		for _, e := range dst.took {
+			if e.Test {
+				marked++
+				require.Equal(t, test.ID, e.ID)
+				require.Nil(t, e.Request.Body, "bodies as the destination gets them from others")
+			}
+		}
+		require.Equal(t, 1, marked)
+		dst.answers = []answer{answers500, refuses(), panics}
+		require.Equal(t, llmproxy.TestFailed, l.Test(t.Context()).Result)
+		require.Equal(t, llmproxy.TestDelivered, l.Test(t.Context()).Result)
+		refused := l.Test(t.Context())
+		require.Equal(t, llmproxy.TestRefused, refused.Result)
+		require.Contains(t, refused.Error, "panic")
+		cancel()
+		require.NoError(t, <-ended)
+		require.Equal(t, llmproxy.TestFailed, l.Test(t.Context()).Result, "it has ended")
+	})
+}
+
+func TestATestDoesNotWaitLongerThanItMay(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		dst := &scripted{answers: []answer{hangs}}
+		l := New(Config{Name: "webhook", Source: newSource(requests(1)...), Destination: dst, DeadLetters: filepath.Join(t.TempDir(), "dead.jsonl")})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- l.Run(ctx) }()
+		synctest.Wait()
+		within, stop := context.WithTimeout(t.Context(), 5*time.Second)
+		defer stop()
+		test := l.Test(within)
+		require.Equal(t, llmproxy.TestFailed, test.Result)
+		require.Contains(t, test.Error, "busy with other events")
+		require.Equal(t, 5*time.Second, test.Took)
+		cancel()
+		require.NoError(t, <-ended)
+	})
+}
+
+func TestALoopSendsItsDeadLettersAgainWhileItDelivers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		path := filepath.Join(t.TempDir(), "dead.jsonl")
+		events := requests(400)
+		source := newSource(events...)
+		dst := &alone{t: t, scripted: scripted{answers: []answer{refuses(events[3].ID, events[7].ID)}}}
+		l := New(Config{Name: "webhook", Kind: "webhook", Source: source, Destination: dst, DeadLetters: path, BatchSize: 10})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- l.Run(ctx) }()
+		pass(5 * time.Second)
+		require.Equal(t, uint64(2), l.Stats().Dead)
+
+		var once sync.WaitGroup
+		once.Go(func() {
+			pass(0)
+			_, _, err := l.Redrive(t.Context())
+			require.ErrorIs(t, err, llmproxy.ErrElsewhere, "one at a time")
+			require.True(t, l.Redriving())
+		})
+		taken, dead, err := l.Redrive(t.Context())
+		once.Wait()
+		require.NoError(t, err)
+		require.EqualValues(t, 2, taken)
+		require.Zero(t, dead)
+		require.False(t, l.Redriving())
+		files, err := DeadLetterFiles(path)
+		require.NoError(t, err)
+		require.Empty(t, files)
+
+		pass(5 * time.Minute)
+		require.ElementsMatch(t, idsOf(events), dst.ids(), "each once, and the loop has gone on with its destination open")
+		cancel()
+		require.NoError(t, <-ended)
+		report, known, err := ReadReport(source.Note())
+		require.NoError(t, err)
+		require.True(t, known)
+		require.Equal(t, Report{Kind: "webhook", Since: report.Since, Delivered: 398, Dead: 2, LastDelivery: report.LastDelivery}, report)
+	})
+}
+
+func TestAnEndedLoopLosesNoDeadLetterThatIsToBeSent(t *testing.T) {
+	backend := newStub(t, func(http.ResponseWriter, *http.Request, []byte) []string { return nil })
+	path := DeadLettersPath(t.TempDir(), "webhook")
+	bury(t, path, request(1))
+	cfg := redriveConfig(t, backend)
+	cfg.Source, cfg.DeadLetters = newSource(), path
+	l := New(cfg)
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	require.NoError(t, l.Run(ctx))
+	within, stop := context.WithTimeout(t.Context(), time.Second)
+	defer stop()
+	_, dead, err := l.Redrive(within)
+	require.NoError(t, err) // five tries at a destination that is closed
+	require.EqualValues(t, 1, dead)
+	require.Empty(t, backend.ids())
+	files, err := DeadLetterFiles(path)
+	require.NoError(t, err)
+	require.Len(t, files, 1, "it is a dead letter still")
+}
+
+func TestANoteWithoutAReportIsNotKnown(t *testing.T) {
+	for _, note := range [][]byte{nil, []byte(`{}`), []byte(`{"destination":{"path":"x"}}`)} {
+		_, known, err := ReadReport(note)
+		require.NoError(t, err)
+		require.False(t, known)
+	}
+	_, _, err := ReadReport([]byte(`"no object"`))
+	require.Error(t, err)
+}
