@@ -2,6 +2,7 @@ package dispatch
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -12,6 +13,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
@@ -49,6 +51,77 @@ func DeadLetterFiles(path string) ([]string, error) {
 		return nil, err
 	}
 	return files, nil
+}
+
+// LetterCount counts a dispatcher's dead letters from any process. It remembers what it counted, so that asking again costs what has
+// come since. It is safe for concurrent use.
+type LetterCount struct {
+	path string
+
+	mu    sync.Mutex
+	files map[string]countedFile
+}
+
+// countedFile is how many lines a file had up to a place.
+type countedFile struct {
+	info  fs.FileInfo
+	to    int64
+	lines int64
+}
+
+// NewLetterCount returns the count of the dead letters at path.
+func NewLetterCount(path string) *LetterCount { return &LetterCount{path: path} }
+
+// Count returns how many there are now. While they are being sent again one that is refused anew may count twice.
+func (c *LetterCount) Count() (int64, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	files, err := DeadLetterFiles(c.path)
+	if err != nil {
+		return 0, err
+	}
+	counted, all := map[string]countedFile{}, int64(0)
+	for _, file := range files {
+		one, err := c.files[file].goOn(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // sent since
+		}
+		if err != nil {
+			return 0, fmt.Errorf("count dead letters: %w", err)
+		}
+		counted[file] = one
+		all += one.lines
+	}
+	c.files = counted
+	return all, nil
+}
+
+// goOn counts what the file has beyond what was counted, or all if it is another file by now.
+func (c countedFile) goOn(path string) (_ countedFile, err error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return countedFile{}, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	info, err := f.Stat()
+	if err != nil {
+		return countedFile{}, err
+	}
+	if c.info == nil || !os.SameFile(c.info, info) || info.Size() < c.to {
+		c = countedFile{}
+	}
+	c.info = info
+	for buf := make([]byte, 64<<10); ; {
+		n, err := f.ReadAt(buf, c.to)
+		c.to += int64(n)
+		c.lines += int64(bytes.Count(buf[:n], []byte{'\n'}))
+		if errors.Is(err, io.EOF) {
+			return c, nil
+		}
+		if err != nil {
+			return countedFile{}, err
+		}
+	}
 }
 
 // ReadDeadLetters returns the letters of a file. A last line that is not written to its end is left out.

@@ -127,3 +127,25 @@ func TestALetterThatIsBeingWrittenIsNotRead(t *testing.T) {
 		require.Error(t, err)
 	}
 }
+
+func TestDeadLettersAreCountedWhereverTheyAre(t *testing.T) {
+	path := DeadLettersPath(t.TempDir(), "webhook")
+	c := NewLetterCount(path)
+	count := func(want int64, why string) {
+		t.Helper()
+		n, err := c.Count()
+		require.NoError(t, err)
+		require.Equal(t, want, n, why)
+	}
+	count(0, "no file")
+	bury(t, path, requests(5)...)
+	count(5, "")
+	bury(t, path, requests(6)[5:]...)
+	count(6, "the file has grown")
+	require.NoError(t, os.Rename(path, filepath.Join(filepath.Dir(path), "dead-letters-webhook.redrive-1.jsonl")))
+	bury(t, path, requests(8)[6:]...)
+	count(8, "some are being sent again")
+	require.NoError(t, os.Remove(path))
+	bury(t, path, requests(9)[8:]...)
+	count(7, "another file under the name")
+}

@@ -17,6 +17,9 @@ import (
 // kill in the middle leaves the cursor as it was, and a full disk, which commits are to empty, does not keep it from moving.
 var cursorExts = [2]string{".cursor-a", ".cursor-b"}
 
+// lockExt ends the name of the file that a follower's lock stands for.
+const lockExt = ".cursor-lock"
+
 // cursor is how far a follower has come.
 type cursor struct {
 	Generation uint64           `json:"generation"`

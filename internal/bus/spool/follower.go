@@ -73,7 +73,7 @@ func Follow(dir, name string, log *zap.Logger) (*Follower, error) {
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf("follow spool: %w", err)
 	}
-	lock, err := tryLock(filepath.Join(dir, name+".cursor-lock"))
+	lock, err := lockSoon(filepath.Join(dir, name+lockExt))
 	if err != nil {
 		return nil, fmt.Errorf("follow spool in %s as %s: %w", dir, name, err)
 	}

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"io/fs"
 	"os"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -50,4 +51,40 @@ func isAt(f *os.File, path string) (bool, error) {
 		return false, nil
 	}
 	return err == nil && os.SameFile(mine, there), err
+}
+
+// isHeld reports whether somebody holds the lock that the file at path stands for. To see that it has to hold it for a moment itself:
+// who wants it tries again ([lockSoon]).
+func isHeld(path string) (held bool, err error) {
+	f, err := os.Open(path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return false, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	defer func() { err = errors.Join(err, f.Close()) }()
+	switch err := unix.Flock(int(f.Fd()), unix.LOCK_SH|unix.LOCK_NB); {
+	case errors.Is(err, unix.EWOULDBLOCK):
+		return true, nil
+	case err != nil:
+		return false, err
+	}
+	return false, nil
+}
+
+const (
+	lockTries = 10
+	lockAgain = 10 * time.Millisecond
+)
+
+// lockSoon takes a lock that others look at with [isHeld]. It returns ErrLocked once it has seen it held for longer than a look takes.
+func lockSoon(path string) (f *os.File, err error) {
+	for range lockTries {
+		if f, err = tryLock(path); !errors.Is(err, ErrLocked) {
+			return f, err
+		}
+		time.Sleep(lockAgain)
+	}
+	return f, err
 }

@@ -64,6 +64,22 @@ func (s *scanner) next() (record, error) {
 	return record{h, payload}, nil
 }
 
+// header returns the header at off and stays there. It returns nil where the file ends within it and errDamaged where the bytes are none.
+func (s *scanner) header() (*header, error) {
+	head, err := s.view(headerSize)
+	if err != nil {
+		return nil, err
+	}
+	if len(head) < headerSize {
+		return nil, nil
+	}
+	h, err := parseHeader(head, s.seed)
+	if err != nil {
+		return nil, errDamaged
+	}
+	return &h, nil
+}
+
 // end is io.EOF, with off at the end of the file if it was beyond.
 func (s *scanner) end() error {
 	info, err := s.file.Stat()
