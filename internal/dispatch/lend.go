@@ -49,7 +49,7 @@ func (l *Loop) Test(ctx context.Context) llmproxy.DestinationTest {
 		e.Request.Body, e.Response.Body = nil, nil
 	}
 	results, _ := l.deliverOnce(ctx, []*llmproxy.Event{e})
-	test := llmproxy.DestinationTest{ID: e.ID, Result: llmproxy.TestDelivered, Took: time.Since(began)}
+	test := llmproxy.DestinationTest{ID: e.ID, Result: llmproxy.TestDelivered, Took: max(time.Since(began), time.Millisecond)}
 	switch r := results[0]; {
 	case r.Poison:
 		test.Result, test.Error = llmproxy.TestRefused, r.Err.Error()
@@ -85,3 +85,16 @@ func (l *Loop) Redrive(ctx context.Context) (taken, dead uint64, err error) {
 
 // Redriving reports whether dead letters are being sent again.
 func (l *Loop) Redriving() bool { return l.redriving.Load() }
+
+// Test opens a destination that no loop has, sends it a test event and closes it. Of cfg it needs no source and no dead letters.
+func Test(ctx context.Context, cfg Config) (llmproxy.DestinationTest, error) {
+	l := New(cfg)
+	if err := l.start(ctx, nil); err != nil {
+		l.failed(fmt.Errorf("start: %w", err)) // the test will say so
+	}
+	test := l.Test(ctx)
+	if err := l.close(); err != nil {
+		return test, fmt.Errorf("close %s: %w", cfg.Name, err)
+	}
+	return test, nil
+}

@@ -180,3 +180,24 @@ func TestANoteWithoutAReportIsNotKnown(t *testing.T) {
 	_, _, err := ReadReport([]byte(`"no object"`))
 	require.Error(t, err)
 }
+
+// TestAReasonTellsNothingOfAnAddress: many addresses of webhooks are credentials themselves, and a page for "not found" quotes them.
+func TestAReasonTellsNothingOfAnAddress(t *testing.T) {
+	const path, key, auth = "/services/T0000FAKE/fake-hook-credential", "fake-query-credential", "fake-authorization"
+	for _, quote := range []string{
+		"cannot POST " + path, "cannot POST " + path + "?key=" + key, "no hook fake-hook-credential", "the key " + key + " is none", "Bearer " + auth + " is none", auth + " is none",
+	} {
+		backend := newStub(t, func(w http.ResponseWriter, _ *http.Request, _ []byte) []string { return badRequest(w, quote) })
+		dst, err := Open("webhook", Settings{Webhook: WebhookConfig{
+			URL: llmproxy.NewSecret(backend.URL + path + "?key=" + key), Authorization: llmproxy.NewSecret("Bearer " + auth),
+		}})
+		require.NoError(t, err)
+		test, err := Test(t.Context(), Config{Name: "webhook", Destination: dst})
+		require.NoError(t, err)
+		require.Equal(t, llmproxy.TestRefused, test.Result)
+		require.Contains(t, test.Error, "status 400: ")
+		for _, secret := range []string{path, "T0000FAKE/", "fake-"} {
+			require.NotContains(t, test.Error, secret, quote)
+		}
+	}
+}

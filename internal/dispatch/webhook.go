@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -41,7 +42,7 @@ func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
 	if err := checkURL(cfg.URL.Reveal()); err != nil {
 		return nil, fmt.Errorf("the webhook destination's URL %w", err)
 	}
-	w := &Webhook{cfg: cfg, backend: newBackend(cfg.URL, cfg.Secret, cfg.Authorization)}
+	w := &Webhook{cfg: cfg, backend: newBackend(append(partsOf(cfg.URL, cfg.Authorization), cfg.Secret)...)}
 	w.cfg.Parallel = orDefault(cfg.Parallel, 8)
 	if secret := cfg.Secret.Reveal(); secret != "" {
 		w.key = []byte(secret)
@@ -54,6 +55,38 @@ func NewWebhook(cfg WebhookConfig) (*Webhook, error) {
 		}
 	}
 	return w, nil
+}
+
+// tellingPart is how long a part of an address is that may be a credential by itself.
+const tellingPart = 12
+
+// partsOf are an address and an authorization in all the ways that an answer may quote them: whole, the path alone, as a page for "not
+// found" does, a long segment or parameter, and what stands behind the scheme. The longest come first.
+func partsOf(address, authorization llmproxy.Secret) []llmproxy.Secret {
+	parts := []string{address.Reveal(), authorization.Reveal()}
+	if _, credentials, ok := strings.Cut(authorization.Reveal(), " "); ok {
+		parts = append(parts, credentials)
+	}
+	if u, err := url.Parse(address.Reveal()); err == nil { // checked before
+		if len(u.Path) > 1 {
+			parts = append(parts, u.RequestURI(), u.EscapedPath(), u.Path)
+		}
+		long := strings.Split(u.Path, "/")
+		for _, values := range u.Query() {
+			long = append(long, values...)
+		}
+		for _, part := range long {
+			if len(part) >= tellingPart {
+				parts = append(parts, part)
+			}
+		}
+	}
+	slices.SortFunc(parts, func(a, b string) int { return len(b) - len(a) })
+	secrets := make([]llmproxy.Secret, len(parts))
+	for i, part := range parts {
+		secrets[i] = llmproxy.NewSecret(part)
+	}
+	return secrets
 }
 
 // checkURL says what is wrong with the address of a destination, without telling it.

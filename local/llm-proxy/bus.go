@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -45,12 +44,13 @@ func (p *parts) openBus(ctx context.Context, s *settings, cloud *cloud, log *zap
 		}
 		p.metrics.watchDestination(ledgerName, p.ledger.stats)
 	}
+	p.destinations.mine = p.deliverers()
 	return p.spool, nil
 }
 
 // spool is how the settings want the spool.
 func (s *settings) spool(log *zap.Logger) spool.Config {
-	return spool.Config{Dir: filepath.Join(s.DataDir, "spool"), Sync: s.SpoolSync, Log: log}
+	return spool.Config{Dir: spoolDir(s.DataDir), Sync: s.SpoolSync, Log: log}
 }
 
 const (

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -18,7 +19,8 @@ import (
 // deliverer delivers events to a destination in the server's process. Of several servers over one data folder one does it, for all;
 // when it ends another takes over.
 type deliverer struct {
-	name        string // of the destination
+	name        string // of cursor and dead letters
+	kind        string // of the destination
 	title       string // what people call it
 	deadLetters string
 	open        func() (dispatch.Destination, error)
@@ -27,6 +29,7 @@ type deliverer struct {
 
 	delivery atomic.Pointer[delivery] // nil while another process delivers
 	trouble  atomic.Pointer[string]   // why this process cannot; nil if it can, or need not
+	redrive  chan struct{}            // asks to send the dead letters again
 }
 
 // delivery is the work of the process that delivers.
@@ -47,7 +50,7 @@ func openEventLog(ctx context.Context, s *settings, from *spool.Spool, log *zap.
 		return nil, usageError("%s: the folder %s is not there, make it first", settingName("LLM_PROXY_EVENT_LOG"), filepath.Dir(s.EventLog))
 	}
 	return startDeliverer(ctx, &deliverer{
-		name: eventLogName, title: "event log", deadLetters: dispatch.DeadLettersPath(s.DataDir, eventLogName), spool: from, log: log,
+		name: eventLogName, kind: eventLogName, title: "event log", deadLetters: dispatch.DeadLettersPath(s.DataDir, eventLogName), spool: from, log: log,
 		open: func() (dispatch.Destination, error) {
 			return dispatch.Open(eventLogName, dispatch.Settings{File: dispatch.FileConfig{Path: s.EventLog}})
 		},
@@ -60,7 +63,7 @@ const ledgerName = "ledger"
 // openLedger delivers to the ledger in the database.
 func openLedger(ctx context.Context, s *settings, store dispatch.LedgerStore, from *spool.Spool, log *zap.Logger, closers *closers) (*deliverer, error) {
 	return startDeliverer(ctx, &deliverer{
-		name: ledgerName, title: "ledger", deadLetters: dispatch.DeadLettersPath(s.DataDir, ledgerName), spool: from, log: log,
+		name: ledgerName, kind: ledgerName, title: "ledger", deadLetters: dispatch.DeadLettersPath(s.DataDir, ledgerName), spool: from, log: log,
 		open: func() (dispatch.Destination, error) {
 			return dispatch.Open(ledgerName, dispatch.Settings{Ledger: dispatch.LedgerConfig{Store: store}})
 		},
@@ -68,6 +71,7 @@ func openLedger(ctx context.Context, s *settings, store dispatch.LedgerStore, fr
 }
 
 func startDeliverer(ctx context.Context, e *deliverer, closers *closers) (*deliverer, error) {
+	e.redrive = make(chan struct{}, 1)
 	if err := e.takeOver(); err != nil {
 		return nil, err
 	}
@@ -93,7 +97,7 @@ func (e *deliverer) takeOver() error {
 		return err
 	}
 	e.delivery.Store(&delivery{follower, dispatch.New(dispatch.Config{
-		Name: e.name, Source: follower, Destination: destination, DeadLetters: e.deadLetters, Log: e.log, Meter: dispatch.MeterUpstream(price.Embedded()),
+		Name: e.name, Kind: e.kind, Source: follower, Destination: destination, DeadLetters: e.deadLetters, Log: e.log, Meter: dispatch.MeterUpstream(price.Embedded()),
 	})})
 	return nil
 }
@@ -111,7 +115,31 @@ func (e *deliverer) run(ctx context.Context) {
 		e.report("the "+e.title+" cannot be taken over; it will be tried again", e.takeOver())
 	}
 	d := e.delivery.Load()
-	e.report("the "+e.title+" has ended; the next start tries again", errors.Join(d.loop.Run(ctx), d.follower.Close()))
+	running, stop := context.WithCancel(ctx)
+	var redrives sync.WaitGroup
+	redrives.Go(func() { e.redriveOnDemand(running, d.loop) })
+	err := d.loop.Run(running)
+	stop()
+	redrives.Wait()
+	e.report("the "+e.title+" has ended; the next start tries again", errors.Join(err, d.follower.Close()))
+}
+
+// redriveOnDemand sends dead letters again whenever that is asked for, until ctx ends. What the end interrupts stays a dead letter.
+func (e *deliverer) redriveOnDemand(ctx context.Context, loop *dispatch.Loop) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-e.redrive:
+		}
+		taken, dead, err := loop.Redrive(ctx)
+		log := e.log.With(zap.String("destination", e.name), zap.Uint64("delivered", taken), zap.Uint64("dead", dead))
+		if err != nil && ctx.Err() == nil {
+			log.Error("dead letters could not be sent again; what is left is kept", zap.Error(err))
+		} else {
+			log.Info("dead letters were sent again")
+		}
+	}
 }
 
 // report logs trouble when it is new, and degrades health while it lasts.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"strings"
 	"time"
@@ -14,6 +13,7 @@ import (
 
 	"github.com/sofatutor/llm-proxy/internal/bus/spool"
 	"github.com/sofatutor/llm-proxy/internal/dispatch"
+	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 	"github.com/sofatutor/llm-proxy/internal/store/sqlite"
 )
 
@@ -34,13 +34,14 @@ arguments. What a service never takes goes to the dead letters, with its reason.
 LLM_PROXY_WEBHOOK_URL=https://example.com/hook llm-proxy dispatcher --service webhook
 llm-proxy dispatcher --service s3 --s3-bucket my-events --once
 llm-proxy dispatcher dead-letters list --service webhook
-llm-proxy dispatcher redrive --service webhook`,
+llm-proxy dispatcher redrive --service webhook
+llm-proxy dispatcher test --service webhook`,
 		Args: noArgs,
 		RunE: runDispatcher,
 	}
 	addDispatcherSettings(cmd)
 	cmd.Flags().Bool("once", false, "end when all events that are there are delivered")
-	cmd.AddCommand(newDeadLettersCommand(), newRedriveCommand())
+	cmd.AddCommand(newDeadLettersCommand(), newRedriveCommand(), newDispatcherTestCommand())
 	return cmd
 }
 
@@ -78,9 +79,9 @@ func newDispatcher(cmd *cobra.Command) (*dispatcher, error) {
 	if err != nil {
 		return nil, errors.Join(&exitError{exitUsage, err}, closeAll())
 	}
-	d := &dispatcher{log: log, close: closeAll, settings: &s, letters: dispatch.DeadLettersPath(s.base.DataDir, s.Name), spool: filepath.Join(s.base.DataDir, "spool")}
+	d := &dispatcher{log: log, close: closeAll, settings: &s, letters: dispatch.DeadLettersPath(s.base.DataDir, s.Name), spool: spoolDir(s.base.DataDir)}
 	d.config = dispatch.Config{
-		Name: s.Name, Destination: destination, DeadLetters: d.letters, Meter: dispatch.Meter(prices),
+		Name: s.Name, Kind: s.Service, Destination: destination, DeadLetters: d.letters, Meter: dispatch.Meter(prices),
 		MaxAttempts: s.MaxAttempts, BatchSize: s.BatchSize, Linger: s.Linger, Log: d.log,
 	}
 	return d, nil
@@ -167,13 +168,11 @@ refused again are dead letters again.`,
 				return err
 			}
 			defer func() { err = errors.Join(err, d.close()) }()
-			if d.settings.Service == "file" { // two processes cannot write one log
-				follower, err := spool.Follow(d.spool, d.settings.Name, d.log)
-				if err != nil {
-					return &exitError{exitRefused, fmt.Errorf("the process that writes the file must have ended: %w", err)}
-				}
-				defer func() { err = errors.Join(err, follower.Close()) }()
+			free, err := d.alone()
+			if err != nil {
+				return err
 			}
+			defer func() { err = errors.Join(err, free()) }()
 			if d.config.MaxAttempts == 0 {
 				d.config.MaxAttempts = redriveAttempts
 			}
@@ -181,6 +180,58 @@ refused again are dead letters again.`,
 			if _, printErr := fmt.Fprintf(cmd.OutOrStdout(), "delivered %d, dead again %d\n", taken, dead); err == nil {
 				err = printErr
 			}
+			return err
+		},
+	}
+	addDispatcherSettings(cmd)
+	return cmd
+}
+
+// alone makes sure that no other process writes the file, where it is one: two cannot write one log. Free ends it.
+func (d *dispatcher) alone() (free func() error, err error) {
+	if d.settings.Service != "file" {
+		return func() error { return nil }, nil
+	}
+	follower, err := spool.Follow(d.spool, d.settings.Name, d.log)
+	if err != nil {
+		return nil, &exitError{exitRefused, fmt.Errorf("the process that writes the file must have ended: %w", err)}
+	}
+	return follower.Close, nil
+}
+
+func newDispatcherTestCommand() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "test",
+		Short: "Send a service a test event",
+		Long: `Sends a service one event the way that it gets all others, also while a dispatcher
+runs. The event is marked ("test":true, model llm-proxy-test), belongs to no project
+and counts nowhere. Exit code 4 if the service did not take it.`,
+		Example: "llm-proxy dispatcher test --service webhook",
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			d, err := newDispatcher(cmd)
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, d.close()) }()
+			if d.settings.Service == ledgerName {
+				return &exitError{exitRefused, errors.New("the ledger is made of requests, and a test is none: llm-proxy manage requests list shows what it takes")}
+			}
+			free, err := d.alone()
+			if err != nil {
+				return err
+			}
+			defer func() { err = errors.Join(err, free()) }()
+			ctx, cancel := context.WithTimeout(cmd.Context(), testWithin)
+			defer cancel()
+			test, err := dispatch.Test(ctx, d.config)
+			if err != nil {
+				return err
+			}
+			if test.Result != llmproxy.TestDelivered {
+				return &exitError{exitUnreachable, fmt.Errorf("%s did not take the test event %s (%s): %s", d.settings.Service, test.ID, test.Result, shown(test.Error))}
+			}
+			_, err = fmt.Fprintf(cmd.OutOrStdout(), "delivered %s in %d ms\n", test.ID, test.Took.Milliseconds())
 			return err
 		},
 	}

@@ -222,7 +222,7 @@ const (
 )
 
 func (d *doctor) checkSpool(context.Context) {
-	dir := filepath.Join(d.settings.DataDir, "spool")
+	dir := spoolDir(d.settings.DataDir)
 	names, err := spool.Followers(dir)
 	if err != nil {
 		d.fail("events", "give this user access to "+dir, "%v", err)
@@ -268,7 +268,7 @@ func (d *doctor) checkBacklog(dir, name string) {
 
 func (d *doctor) checkDeadLetters(context.Context) {
 	const check = "dead letters"
-	names, err := spool.Followers(filepath.Join(d.settings.DataDir, "spool"))
+	names, err := spool.Followers(spoolDir(d.settings.DataDir))
 	if err != nil {
 		return // told with the events
 	}

@@ -91,9 +91,11 @@ code 1 if the destination did not take it.`,
 			if api.json {
 				err = printRaw(cmd.OutOrStdout(), body)
 			} else {
-				err = sheet(cmd.OutOrStdout(), [][2]string{
-					{"event", test.EventID.String()}, {"result", string(test.Result)}, {"after", shownMillis(test.DurationMs)}, {"error", shownText(test.Error)},
-				})
+				why := ""
+				if test.Error != nil {
+					why = *test.Error
+				}
+				err = sheet(cmd.OutOrStdout(), [][2]string{{"event", test.EventID.String()}, {"result", string(test.Result)}, {"after", shownMillis(test.DurationMs)}, {"error", why}})
 			}
 			if test.Result == llmproxy.TestRefused || test.Result == llmproxy.TestFailed {
 				err = errors.Join(err, fmt.Errorf("%s did not take the test event", args[0]))

@@ -36,6 +36,10 @@ func (p *parts) openManagement(s *settings, cloud *cloud, withDemo bool, log *za
 		return err
 	}
 	ledger, _ := p.store.(manage.Ledger) // nil for a store that keeps none
+	var where manage.Destinations        // nil where a bus takes the events
+	if p.destinations != nil {
+		where = p.destinations
+	}
 	cfg := manage.HandlerConfig{
 		Service:        p.service,
 		Authenticators: []manage.Authenticator{bearer, p.admin},
@@ -52,8 +56,9 @@ func (p *parts) openManagement(s *settings, cloud *cloud, withDemo bool, log *za
 			HeaderBytes: proxy.MaxHeaderBytes, MaxConcurrentPerToken: s.MaxPerToken, UnknownTokensPerMinute: maxUnknownPerMinute,
 			SignInFailures: admin.MaxFailures, SessionIdle: admin.IdleTime, Session: admin.LongestUse,
 		},
-		Ledger: ledger,
-		Log:    log,
+		Ledger:       ledger,
+		Destinations: where,
+		Log:          log,
 	}
 	if s.Bus == busSpool {
 		cfg.Retention.EventBytes = spool.DefaultMaxBytes

@@ -19,20 +19,21 @@ const maxUnknownPerMinute = 60
 
 // parts are what the server is made of.
 type parts struct {
-	providers *provider.Set
-	proxy     *proxy.Handler
-	store     store
-	service   *manage.Service // what the management side does
-	operators operators       // who may do it
-	api       *manage.Handler // how it is asked
-	admin     *admin.Handler  // how operators sign in from a browser
-	spool     *spool.Spool    // nil where events go to a bus
-	bus       *cloudBus       // nil where they go to the spool
-	eventLog  *deliverer      // nil without one
-	ledger    *deliverer      // nil without one
-	metrics   *metrics
-	health    *healthChecks
-	demoToken string // empty without --demo
+	providers    *provider.Set
+	proxy        *proxy.Handler
+	store        store
+	service      *manage.Service // what the management side does
+	operators    operators       // who may do it
+	api          *manage.Handler // how it is asked
+	admin        *admin.Handler  // how operators sign in from a browser
+	spool        *spool.Spool    // nil where events go to a bus
+	bus          *cloudBus       // nil where they go to the spool
+	eventLog     *deliverer      // nil without one
+	ledger       *deliverer      // nil without one
+	destinations *destinations   // nil where events go to a bus
+	metrics      *metrics
+	health       *healthChecks
+	demoToken    string // empty without --demo
 }
 
 // openParts opens and joins them. What must be given back is added to closers in the order of making.
@@ -55,6 +56,9 @@ func openParts(ctx context.Context, s *settings, withDemo bool, log *zap.Logger,
 	}
 	if p.providers, err = loadProviders(ctx, s, withDemo, closers); err != nil {
 		return nil, err
+	}
+	if s.Bus != busEventBridge {
+		p.destinations = newDestinations(s.DataDir)
 	}
 	p.service = newService(s, p.store, keys.sealer, p.providers)
 	if err = p.openManagement(s, cloud, withDemo, log, closers); err != nil { //nolint:contextcheck // what it does at its end outlives ctx
