@@ -36,13 +36,13 @@ func (p *parts) openBus(ctx context.Context, s *settings, cloud *cloud, log *zap
 		if p.eventLog, err = openEventLog(ctx, s, p.spool, log, closers); err != nil {
 			return nil, err
 		}
-		p.metrics.watchDestination(eventLogName, p.eventLog.stats)
+		p.metrics.watchDestination(eventLogName, p.eventLog.stats, p.destinations)
 	}
 	if store, ok := p.store.(dispatch.LedgerStore); ok && s.Ledger {
 		if p.ledger, err = openLedger(ctx, s, store, p.spool, log, closers); err != nil {
 			return nil, err
 		}
-		p.metrics.watchDestination(ledgerName, p.ledger.stats)
+		p.metrics.watchDestination(ledgerName, p.ledger.stats, p.destinations)
 	}
 	p.destinations.mine = p.deliverers()
 	return p.spool, nil

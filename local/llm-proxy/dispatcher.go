@@ -116,6 +116,11 @@ func runDispatcher(cmd *cobra.Command, _ []string) (err error) {
 	d.log.Info("delivers events", zap.String("destination", d.settings.Name), zap.String("service", d.settings.Service), zap.String("spool", d.spool))
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
+	var closers closers
+	if err := d.serveInside(ctx, loop, &closers); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closers.close()) }()
 	ended := make(chan error, 1)
 	go func() { ended <- loop.Run(ctx) }()
 	if once {
@@ -183,7 +188,7 @@ refused again are dead letters again.`,
 			return err
 		},
 	}
-	addDispatcherSettings(cmd)
+	addDispatcherSettings(cmd, "metrics-addr", "give-up")
 	return cmd
 }
 
@@ -235,7 +240,7 @@ and counts nowhere. Exit code 4 if the service did not take it.`,
 			return err
 		},
 	}
-	addDispatcherSettings(cmd)
+	addDispatcherSettings(cmd, "metrics-addr", "give-up", "max-attempts", "batch-size", "linger", "prices")
 	return cmd
 }
 

@@ -27,6 +27,7 @@ type dispatcherSettings struct {
 	BatchSize   int           `env:"LLM_PROXY_DISPATCHER_BATCH_SIZE" flag:"batch-size" help:"events delivered together at most (default: what suits the service)"`
 	Linger      time.Duration `env:"LLM_PROXY_DISPATCHER_LINGER" flag:"linger" help:"how long events wait for others to be delivered with (default: what suits the service)"`
 	GiveUp      time.Duration `env:"LLM_PROXY_DISPATCHER_GIVE_UP" envDefault:"1m" flag:"give-up" help:"with --once: how long the service may fail before the dispatcher ends with exit code 4"`
+	MetricsAddr string        `env:"LLM_PROXY_DISPATCHER_METRICS_ADDR" envDefault:"off" flag:"metrics-addr" help:"loopback address of the dispatcher's /metrics and /health, such as 127.0.0.1:9091; off has neither"`
 	Prices      string        `env:"LLM_PROXY_PRICES" flag:"prices" help:"file with prices in place of those that are built in, JSON or YAML"`
 
 	File string `env:"LLM_PROXY_DISPATCHER_FILE" flag:"file" help:"file: path of the log"`
@@ -59,11 +60,12 @@ type dispatcherSettings struct {
 // dispatcherBase are the flags that a dispatcher shares with the server.
 var dispatcherBase = []string{"data-dir", "db", "log-level", "log-file"}
 
-func addDispatcherSettings(cmd *cobra.Command) {
+// addDispatcherSettings gives a command the flags of a dispatcher, without those that it has no use for.
+func addDispatcherSettings(cmd *cobra.Command, without ...string) {
 	addSettings(cmd, dispatcherBase...)
 	for field := range reflect.TypeFor[dispatcherSettings]().Fields() {
 		name := field.Tag.Get("flag")
-		if name == "" {
+		if name == "" || slices.Contains(without, name) {
 			continue
 		}
 		cmd.Flags().String(name, "", fmt.Sprintf("%s [%s]", field.Tag.Get("help"), field.Tag.Get("env")))
@@ -137,6 +139,9 @@ func (s *dispatcherSettings) check() (problems []string) {
 		if n < 0 {
 			problems = append(problems, name+": must not be negative")
 		}
+	}
+	if s.MetricsAddr != metricsOff && !isLoopback(s.MetricsAddr) {
+		problems = append(problems, fmt.Sprintf("--metrics-addr (LLM_PROXY_DISPATCHER_METRICS_ADDR): %q is not a loopback address such as 127.0.0.1:9091", s.MetricsAddr))
 	}
 	slices.Sort(problems)
 	return problems

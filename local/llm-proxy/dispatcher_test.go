@@ -231,6 +231,7 @@ func TestSettingsOfADispatcherThatCannotBeTakenAreNamed(t *testing.T) {
 		"no key":          {[]string{"--service", "lunary"}, "needs a key"},
 		"negative":        {[]string{"--service", "file", "--max-attempts", "-1", "--linger", "-1s"}, "--linger (LLM_PROXY_DISPATCHER_LINGER): must not be negative\n--max-attempts"},
 		"no number":       {[]string{"--service", "file", "--batch-size", "x"}, "--batch-size (LLM_PROXY_DISPATCHER_BATCH_SIZE):"},
+		"metrics for all": {[]string{"--service", "file", "--file", "x", "--metrics-addr", "0.0.0.0:9091"}, "--metrics-addr (LLM_PROXY_DISPATCHER_METRICS_ADDR): \"0.0.0.0:9091\" is not a loopback"},
 		"no prices":       {[]string{"--service", "file", "--file", "x", "--prices", filepath.Join(dir, "none")}, "prices:"},
 	} {
 		_, _, err := runLine(t.Context(), append([]string{"dispatcher", "--data-dir", dir}, c.args...)...)
@@ -243,11 +244,63 @@ func TestSettingsOfADispatcherThatCannotBeTakenAreNamed(t *testing.T) {
 	require.Equal(t, exitUsage, exitCode(err))
 }
 
+// TestADispatcherTellsHowItIs: its metrics and health on loopback, where that is asked for, as the server tells of its destinations.
+func TestADispatcherTellsHowItIs(t *testing.T) {
+	dir, _ := dataWith(t, 5)
+	h := newHook(t)
+	h.set(http.StatusServiceUnavailable)
+	t.Setenv("LLM_PROXY_WEBHOOK_URL", h.URL)
+	addr := freeAddr(t)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, _, err := runLine(ctx, "dispatcher", "--service", "webhook", "--name", "hook", "--data-dir", dir, "--metrics-addr", addr)
+		ended <- err
+	}()
+	ask := func(path string) string {
+		res, err := http.Get("http://" + addr + path) //nolint:noctx // on loopback
+		if err != nil {
+			return "" // not yet
+		}
+		defer res.Body.Close()
+		body, err := io.ReadAll(res.Body)
+		require.NoError(t, err)
+		return string(body)
+	}
+	require.Eventually(t, func() bool { return gjson.Get(ask("/health"), "status").Str == "degraded" }, patience, 10*time.Millisecond)
+	require.Contains(t, gjson.Get(ask("/health"), "reasons.0").Str, "hook: status 503")
+	text := ask("/metrics")
+	for metric, want := range map[string]string{"failing": "1", "backlog_events": "5", "delivered_total": "0", "dead_total": "0", "dead_letters": "0"} {
+		require.Contains(t, text, "llmproxy_destination_"+metric+`{destination="hook"} `+want+"\n")
+	}
+	require.Regexp(t, `llmproxy_destination_oldest_event_seconds\{destination="hook"\} [0-9.e-]*[1-9]`, text)
+	require.Regexp(t, `llmproxy_destination_retried_total\{destination="hook"\} [1-9]`, text)
+	require.Regexp(t, `llmproxy_destination_backlog_bytes\{destination="hook"\} [1-9]`, text)
+	require.Contains(t, text, "process_resident_memory_bytes")
+
+	_, _, err := runLine(t.Context(), "dispatcher", "--service", "webhook", "--name", "second", "--data-dir", dir, "--metrics-addr", addr)
+	require.ErrorContains(t, err, "choose another address with --metrics-addr")
+	h.set(http.StatusBadRequest)
+	require.Eventually(t, func() bool {
+		return strings.Contains(ask("/metrics"), `llmproxy_destination_dead_letters{destination="hook"} 5`)
+	}, patience, 10*time.Millisecond)
+	text = ask("/metrics")
+	for metric, want := range map[string]string{"failing": "0", "dead_total": "5"} {
+		require.Contains(t, text, "llmproxy_destination_"+metric+`{destination="hook"} `+want+"\n")
+	}
+	require.Eventually(t, func() bool {
+		return strings.Contains(ask("/metrics"), `llmproxy_destination_backlog_events{destination="hook"} 0`) && gjson.Get(ask("/health"), "status").Str == "ok"
+	}, patience, 10*time.Millisecond)
+	require.Contains(t, ask("/metrics"), `llmproxy_destination_oldest_event_seconds{destination="hook"} 0`)
+	stop()
+	require.NoError(t, <-ended)
+}
+
 // TestEachSettingOfADestinationReachesIt: a setting changes what the destination is told, or the loop.
 func TestEachSettingOfADestinationReachesIt(t *testing.T) {
 	before, err := json.Marshal(fmt.Sprintf("%+v", plainSettings((&dispatcherSettings{}).destination())))
 	require.NoError(t, err)
-	elsewhere := []string{"Service", "Name", "MaxAttempts", "BatchSize", "Linger", "GiveUp", "Prices", "LoggingURL"} // the tests above
+	elsewhere := []string{"Service", "Name", "MaxAttempts", "BatchSize", "Linger", "GiveUp", "MetricsAddr", "Prices", "LoggingURL"} // the tests above
 	for field := range reflect.TypeFor[dispatcherSettings]().Fields() {
 		if field.Tag.Get("env") == "" || slices.Contains(elsewhere, field.Name) {
 			continue

@@ -19,18 +19,27 @@ func serveInside(ctx context.Context, s *settings, p *parts, log *zap.Logger, cl
 	if s.MetricsAddr == metricsOff {
 		return "", nil
 	}
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", s.MetricsAddr)
+	mux := http.NewServeMux()
+	mux.Handle("GET /metrics", p.metrics.handler())
+	mux.HandleFunc("GET /health", p.health.inside)
+	origin, err = listenInside(ctx, s.MetricsAddr, mux, log, closers)
 	if err != nil {
 		if s.metricsAddrSet || !errors.Is(err, syscall.EADDRINUSE) {
-			return "", fmt.Errorf("listen for metrics: %w: choose another address with %s, or off", err, settingName("LLM_PROXY_METRICS_ADDR"))
+			return "", fmt.Errorf("%w: choose another address with %s, or off", err, settingName("LLM_PROXY_METRICS_ADDR"))
 		}
 		log.Warn("metrics are off: their address is in use, set LLM_PROXY_METRICS_ADDR to another", zap.String("addr", s.MetricsAddr))
 		return "", nil
 	}
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", p.metrics.handler())
-	mux.HandleFunc("GET /health", p.health.inside)
+	return origin, nil
+}
+
+// listenInside serves what is for this machine alone and returns its origin.
+func listenInside(ctx context.Context, addr string, mux *http.ServeMux, log *zap.Logger, closers *closers) (origin string, err error) {
+	var config net.ListenConfig
+	listener, err := config.Listen(ctx, "tcp", addr)
+	if err != nil {
+		return "", fmt.Errorf("listen for metrics: %w", err)
+	}
 	server := newHTTPServer(onlyByAddress(mux), log)
 	go func() {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {

@@ -120,18 +120,9 @@ func (m *metrics) watchBus(stats func() eventbridge.Stats) {
 	)
 }
 
-// watchDestination adds the metrics of a destination.
-func (m *metrics) watchDestination(name string, stats func() dispatch.Stats) {
-	labels := prometheus.Labels{"destination": name}
-	counter := func(metric, help string, of func(dispatch.Stats) uint64) prometheus.Collector {
-		return prometheus.NewCounterFunc(prometheus.CounterOpts{Name: metric, Help: help, ConstLabels: labels}, func() float64 { return float64(of(stats())) })
-	}
-	m.registry.MustRegister(
-		counter("llmproxy_destination_delivered_total", "Events delivered.", func(s dispatch.Stats) uint64 { return s.Delivered }),
-		counter("llmproxy_destination_retried_total", "Deliveries tried again.", func(s dispatch.Stats) uint64 { return s.Retried }),
-		counter("llmproxy_destination_dead_total", "Events put among the dead letters.", func(s dispatch.Stats) uint64 { return s.Dead }),
-		prometheus.NewGaugeFunc(prometheus.GaugeOpts{Name: "llmproxy_destination_failing", Help: "1 while deliveries fail.", ConstLabels: labels}, func() float64 { return boolean(stats().Failing) }),
-	)
+// watchDestination adds the metrics of a destination that this process delivers to.
+func (m *metrics) watchDestination(name string, stats func() dispatch.Stats, seen *destinations) {
+	m.registry.MustRegister(newDestinationCollector(name, stats, seen))
 }
 
 func boolean(b bool) float64 {

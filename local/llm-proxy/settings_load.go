@@ -35,7 +35,8 @@ func loadSettings(cmd *cobra.Command) (settings, error) {
 	environment := env.ToMap(os.Environ())
 	for field := range reflect.TypeFor[settings]().Fields() {
 		if name := field.Tag.Get("flag"); name != "" {
-			if flag := cmd.Flags().Lookup(name); flag != nil && flag.Changed {
+			flag := cmd.Flags().Lookup(name)
+			if flag != nil && flag.Changed && strings.HasSuffix(flag.Usage, "["+field.Tag.Get("env")+"]") { // a dispatcher has one of that name for itself
 				environment[field.Tag.Get("env")] = flag.Value.String()
 			}
 		}
