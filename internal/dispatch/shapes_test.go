@@ -460,6 +460,48 @@ func TestEventBridgeEntriesAreThoseOfTheProxyOnAWS(t *testing.T) {
 	require.False(t, gjson.Get(entries[0][1].Get("Detail").Str, "response.body").Exists(), "a record that is too long goes without bodies")
 }
 
+// TestARecordTooLargeForTheBusLiesInTheBucket: under the name and in the form that the proxy on AWS gives it, so that dispatchers there
+// read it back whole.
+func TestARecordTooLargeForTheBusLiesInTheBucket(t *testing.T) {
+	var details []string
+	objects, refuse := map[string]string{}, 1
+	backend := newStub(t, func(w http.ResponseWriter, r *http.Request, body []byte) []string {
+		if r.Method != http.MethodPut {
+			for _, entry := range gjson.GetBytes(body, "Entries").Array() {
+				details = append(details, entry.Get("Detail").Str)
+			}
+			return takesEntries(w, r, body)
+		}
+		if refuse--; refuse >= 0 {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return nil
+		}
+		require.Equal(t, "application/json", r.Header.Get("Content-Type"))
+		objects[r.URL.Path] = string(body)
+		return nil
+	})
+	events := requests(3)
+	events[1].Request.Body, events[1].Response.Body = whole(`{"model":"gpt-4o"}`), whole(strings.Repeat("x", 250_000))
+	settings := Settings{EventBridge: EventBridgeConfig{Bus: "events", Bucket: "claims", AWS: onAWS(backend.URL), PathStyle: true}}
+	results := handOver(t, "eventbridge", settings, events...)
+	require.ErrorContains(t, results[1].Err, "s3://claims")
+	require.False(t, results[1].Poison, "it is tried again, with its bodies")
+	require.Equal(t, []Result{{}, {}}, []Result{results[0], results[2]}, "the others do not wait for it")
+	require.Len(t, details, 2)
+	require.Len(t, events[1].Response.Body.Head, 250_000, "the event is as it was")
+
+	require.Equal(t, []Result{{}}, handOver(t, "eventbridge", settings, events[1]))
+	key := events[1].ClaimKey()
+	require.Len(t, objects, 1)
+	require.True(t, objects["/claims/"+key] == string(events[1].AppendJSON(nil)), "the whole record") //nolint:testifylint // too long to show
+	detail := details[2]
+	require.Less(t, len(detail), llmproxy.MaxOnBus)
+	for body, size := range map[string]int64{"request.body": 18, "response.body": 250_000} {
+		require.JSONEq(t, fmt.Sprintf(`{"s3":%q,"size":%d}`, key, size), gjson.Get(detail, body).Raw)
+	}
+	require.Equal(t, events[1].ID.String(), gjson.Get(detail, "id").Str)
+}
+
 func TestEventBridgeResendsOnlyWhatFailed(t *testing.T) {
 	backend := newStub(t, func(w http.ResponseWriter, _ *http.Request, _ []byte) []string {
 		w.Header().Set("Content-Type", "application/x-amz-json-1.1")

@@ -46,13 +46,14 @@ type dispatcherSettings struct {
 
 	S3Bucket    string `env:"LLM_PROXY_S3_BUCKET" flag:"s3-bucket" help:"s3: bucket"`
 	S3Prefix    string `env:"LLM_PROXY_S3_PREFIX" flag:"s3-prefix" help:"s3: prefix of the keys (default: events/)"`
-	S3PathStyle bool   `env:"LLM_PROXY_S3_PATH_STYLE" flag:"s3-path-style" help:"s3: the bucket stands in the path, for stores that speak S3: true or false (default: false)"`
+	S3PathStyle bool   `env:"LLM_PROXY_S3_PATH_STYLE" flag:"s3-path-style" help:"s3, eventbridge: the bucket stands in the path, for stores that speak S3: true or false (default: false)"`
 
 	LogGroup  string `env:"LLM_PROXY_LOG_GROUP" flag:"log-group" help:"cloudwatch: log group, made if it is not there"`
 	LogStream string `env:"LLM_PROXY_LOG_STREAM" flag:"log-stream" help:"cloudwatch: stream in the group (default: events)"`
 	Namespace string `env:"LLM_PROXY_METRICS_NAMESPACE" flag:"metrics-namespace" help:"cloudwatch: namespace of the metrics (default: LlmProxy)"`
 
-	Bus string `env:"LLM_PROXY_EVENT_BUS" flag:"event-bus" help:"eventbridge: name or ARN of the bus"`
+	Bus         string `env:"LLM_PROXY_EVENT_BUS" flag:"event-bus" help:"eventbridge: name or ARN of the bus"`
+	EventBucket string `env:"LLM_PROXY_EVENT_BUCKET" flag:"event-bucket" help:"eventbridge: bucket for the bodies of events too large for the bus"`
 
 	base settings // data folder and log
 }
@@ -159,7 +160,7 @@ func (s *dispatcherSettings) destination() dispatch.Settings {
 		Lunary:      dispatch.LunaryConfig{Key: llmproxy.NewSecret(s.LunaryKey), BaseURL: s.LunaryURL},
 		S3:          dispatch.S3Config{Bucket: s.S3Bucket, Prefix: s.S3Prefix, PathStyle: s.S3PathStyle, Bodies: s.Bodies},
 		CloudWatch:  dispatch.CloudWatchConfig{Group: s.LogGroup, Stream: s.LogStream, Namespace: s.Namespace, Bodies: s.Bodies},
-		EventBridge: dispatch.EventBridgeConfig{Bus: s.Bus},
+		EventBridge: dispatch.EventBridgeConfig{Bus: s.Bus, Bucket: s.EventBucket, PathStyle: s.S3PathStyle},
 	}
 }
 

@@ -23,15 +23,12 @@ const (
 	source     = "llm-proxy"
 	detailType = "request"
 
-	maxEvent        = 200 << 10 // of an event as JSON; beyond it its bodies lie in the bucket
-	maxBatch        = 10        // entries of one call
-	maxBatchBytes   = 250 << 10 // of one call: EventBridge takes 256 KiB
-	entryOverhead   = len(source) + len(detailType) + 14
-	insist          = 300 * time.Millisecond // how long the bus is asked again after it first refused
-	firstPause      = 20 * time.Millisecond  // before it is asked again; doubled each time
-	forLines        = 100 * time.Millisecond // of a flush's time, kept for writing to the log
-	objectPrefix    = "events/"
-	objectDayFormat = "2006/01/02/"
+	maxBatch      = 10        // entries of one call
+	maxBatchBytes = 250 << 10 // of one call: EventBridge takes 256 KiB
+	entryOverhead = len(source) + len(detailType) + 14
+	insist        = 300 * time.Millisecond // how long the bus is asked again after it first refused
+	firstPause    = 20 * time.Millisecond  // before it is asked again; doubled each time
+	forLines      = 100 * time.Millisecond // of a flush's time, kept for writing to the log
 )
 
 // entry is an event in the form it is sent in.
@@ -82,25 +79,16 @@ func (p *Publisher) patience(ctx context.Context) time.Duration {
 func (p *Publisher) encode(ctx context.Context, e *entry) {
 	_ = usage.Read(e.event) // what cannot be read stays unknown, and a dispatcher estimates it
 	e.detail = e.event.AppendJSON(nil)
-	if len(e.detail) <= maxEvent {
+	if len(e.detail) <= llmproxy.MaxOnBus {
 		return
 	}
-	key := objectPrefix + e.event.Time.UTC().Format(objectDayFormat) + e.event.ID.String() + ".json"
-	if p.store(ctx, key, e.detail) {
-		refer(&e.event.Request, key)
-		refer(&e.event.Response, key)
+	if p.store(ctx, e.event.ClaimKey(), e.detail) {
+		e.event.Claim()
 	} else {
 		e.event.Request.Body, e.event.Response.Body = nil, nil
 		p.count(func(s *Stats) { s.Stripped++ })
 	}
 	e.detail = e.event.AppendJSON(nil)
-}
-
-// refer puts the name of an object in place of a body.
-func refer(m *llmproxy.Message, key string) {
-	if m.Body != nil {
-		m.Body = &llmproxy.Body{S3: key, Size: m.Body.Size}
-	}
 }
 
 // store keeps the whole record in the bucket and reports whether it is there.
