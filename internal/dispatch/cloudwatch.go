@@ -177,6 +177,9 @@ type metricDirective struct {
 // withMetrics adds the metrics to a record: each is a member beside the record's own, and "_aws" says which there are. The dimensions
 // are project and model, since each combination is billed; a model that only a caller has named is none of them.
 func (c *CloudWatch) withMetrics(e *llmproxy.Event, record []byte) string {
+	if e.Test {
+		return string(record) // it counts nowhere
+	}
 	values := record[:len(record)-1] // its closing brace comes last
 	d := metricDirective{Namespace: c.cfg.Namespace, Dimensions: [][]string{{}}}
 	if !e.ProjectID.IsZero() {

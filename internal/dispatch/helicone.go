@@ -146,6 +146,9 @@ func heliconeLogOf(c *call) heliconeLog {
 	if c.partial {
 		meta["Helicone-Property-Partial"] = "true"
 	}
+	if c.Test {
+		meta["Helicone-Property-Test"] = "true"
+	}
 	if c.Usage != nil {
 		meta["Helicone-Property-Usage"] = c.Usage.Source
 	}

@@ -1,7 +1,10 @@
 package dispatch
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
+	"io"
 	"net/http"
 	"path/filepath"
 	"sync"
@@ -199,5 +202,40 @@ func TestAReasonTellsNothingOfAnAddress(t *testing.T) {
 		for _, secret := range []string{path, "T0000FAKE/", "fake-"} {
 			require.NotContains(t, test.Error, secret, quote)
 		}
+	}
+}
+
+// TestEveryDestinationTakesATestEventThatIsMarked: through the destination's own send, to a backend that takes what the real one takes.
+func TestEveryDestinationTakesATestEventThatIsMarked(t *testing.T) {
+	for _, c := range destinationCases {
+		t.Run(c.name, func(t *testing.T) {
+			var mu sync.Mutex
+			var sent []byte
+			take := c.take()
+			backend := newStub(t, func(w http.ResponseWriter, r *http.Request, body []byte) []string {
+				mu.Lock()
+				defer mu.Unlock()
+				sent = append(sent, body...)
+				if z, err := gzip.NewReader(bytes.NewReader(body)); err == nil {
+					plain, err := io.ReadAll(z)
+					require.NoError(t, err)
+					sent = append(sent, plain...)
+				}
+				return take(w, r, body)
+			})
+			dst, err := Open(c.name, c.open(backend.URL))
+			require.NoError(t, err)
+			test, err := Test(t.Context(), Config{Name: c.name, Destination: dst})
+			require.NoError(t, err)
+			require.Equal(t, llmproxy.TestDelivered, test.Result, test.Error)
+			require.Equal(t, []string{test.ID.String()}, backend.ids())
+			mark := map[string]string{"helicone": `"Helicone-Property-Test":"true"`, "lunary": `"tags":["test"]`, "cloudwatch": `\"test\":true`, "eventbridge": `\"test\":true`}[c.name]
+			if mark == "" {
+				mark = `"test":true`
+			}
+			require.Contains(t, string(sent), mark)
+			require.Contains(t, string(sent), llmproxy.TestModel)
+			require.NotContains(t, string(sent), "_aws", "it is in no metric")
+		})
 	}
 }

@@ -208,6 +208,9 @@ func lunaryRunOf(c *call) (json.RawMessage, error) {
 	if !c.ProjectID.IsZero() {
 		start.Tags = []string{"project:" + c.ProjectID.String()}
 	}
+	if c.Test {
+		start.Tags = append(start.Tags, "test")
+	}
 	end := lunaryEvent{
 		Type: kind, Event: "end", RunID: start.RunID, Name: name,
 		Timestamp: lunaryTime(c.Time.Add(max(c.Timing.Total, time.Millisecond))), // the server sorts by it
