@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# Installs the official Python and JavaScript SDKs at the versions that requirements.txt and package-lock.json pin by hash, outside the
-# tree, in $XDG_CACHE_HOME/llm-proxy/sdk. Where they are already there it does nothing.
+# Installs the official Python and JavaScript SDKs, and the clients of Helicone and Lunary, at the versions that requirements.txt and the
+# files package-lock.json pin by hash, outside the tree, in $XDG_CACHE_HOME/llm-proxy/sdk. Where they are already there it does nothing.
 set -euo pipefail
 cd "$(dirname "$0")"
 to=${XDG_CACHE_HOME:-$HOME/.cache}/llm-proxy/sdk
@@ -21,12 +21,18 @@ if [ "$(cat "$to/python/.stamp" 2>/dev/null)" != "$python_stamp" ]; then
 	printf '%s\n' "$python_stamp" >"$to/python/.stamp"
 fi
 
-node_stamp=$(node --version; cat package-lock.json)
-if [ "$(cat "$to/javascript/.stamp" 2>/dev/null)" != "$node_stamp" ]; then
-	echo "installing the JavaScript SDK"
-	rm -rf "$to/javascript"
-	mkdir -p "$to/javascript"
-	cp package.json package-lock.json "$to/javascript/"
-	npm ci --prefix "$to/javascript" --ignore-scripts --no-audit --no-fund --loglevel=error >/dev/null
-	printf '%s\n' "$node_stamp" >"$to/javascript/.stamp"
-fi
+# install_node puts what a lock file names into a folder. The vendors' clients ask for packages beside them that they run without.
+install_node() { # what name lock-folder options...
+	local what=$1 name=$2 from=$3 stamp
+	shift 3
+	stamp=$(node --version; cat "$from/package-lock.json")
+	[ "$(cat "$to/$name/.stamp" 2>/dev/null)" != "$stamp" ] || return 0
+	echo "installing $what"
+	rm -rf "${to:?}/$name"
+	mkdir -p "$to/$name"
+	cp "$from/package.json" "$from/package-lock.json" "$to/$name/"
+	npm ci --prefix "$to/$name" --ignore-scripts --no-audit --no-fund --loglevel=error "$@" >/dev/null
+	printf '%s\n' "$stamp" >"$to/$name/.stamp"
+}
+install_node "the JavaScript SDK" javascript .
+install_node "the clients of Helicone and Lunary" vendors vendors --legacy-peer-deps
