@@ -134,10 +134,13 @@ func (e *deliverer) redriveOnDemand(ctx context.Context, loop *dispatch.Loop) {
 		}
 		taken, dead, err := loop.Redrive(ctx)
 		log := e.log.With(zap.String("destination", e.name), zap.Uint64("delivered", taken), zap.Uint64("dead", dead))
-		if err != nil && ctx.Err() == nil {
-			log.Error("dead letters could not be sent again; what is left is kept", zap.Error(err))
-		} else {
+		switch {
+		case err == nil:
 			log.Info("dead letters were sent again")
+		case ctx.Err() != nil:
+			log.Info("sending dead letters again was interrupted; what is left is kept")
+		default:
+			log.Error("dead letters could not all be sent again; what is left is kept", zap.Error(err))
 		}
 	}
 }

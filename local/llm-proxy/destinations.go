@@ -93,6 +93,9 @@ func (d *destinations) destination(f *spool.FollowerState) (llmproxy.Destination
 	if f.Held {
 		out.State = llmproxy.DestinationElsewhere
 	}
+	if f.Err != nil { // others are to be seen all the same
+		out.State, out.Backlog, out.BacklogBytes, out.LastError = llmproxy.DestinationFailing, nil, nil, f.Err.Error()
+	}
 	e := d.of(f.Name)
 	if e != nil && e.delivery.Load() != nil {
 		e.tell(&out)

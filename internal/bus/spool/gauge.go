@@ -36,6 +36,7 @@ type FollowerState struct {
 	Note      []byte    // as its last commit stored it; nil if there was none
 	Committed time.Time // when that was
 	Waiting   Waiting
+	Err       error // why the rest is not known, such as a damaged cursor
 }
 
 // place is a cursor's in one segment.
@@ -61,7 +62,7 @@ func (g *Gauge) Followers() ([]FollowerState, error) {
 	for _, name := range names {
 		s, err := g.follower(name)
 		if err != nil {
-			return nil, fmt.Errorf("follower %s of the spool: %w", name, err)
+			s.Err = fmt.Errorf("follower %s of the spool: %w", name, err)
 		}
 		states = append(states, s)
 	}

@@ -119,3 +119,20 @@ func TestAFollowerThatEndedIsNotHeldAndLookingStopsNobody(t *testing.T) {
 	_, err = spool.Follow(dir, "webhook", nil)
 	require.ErrorIs(t, err, spool.ErrLocked)
 }
+
+func TestADamagedCursorHidesNoOther(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, spool.Config{Dir: dir})
+	request(s)
+	follow(t, dir, "file")
+	follow(t, dir, "webhook")
+	for _, ext := range []string{".cursor-a", ".cursor-b"} {
+		require.NoError(t, os.WriteFile(filepath.Join(dir, "file"+ext), []byte("no cursor\n"), 0o600))
+	}
+	states, err := spool.NewGauge(dir).Followers()
+	require.NoError(t, err)
+	require.Len(t, states, 2)
+	require.ErrorContains(t, states[0].Err, "follower file of the spool")
+	require.NoError(t, states[1].Err)
+	require.EqualValues(t, 1, states[1].Waiting.Events)
+}
