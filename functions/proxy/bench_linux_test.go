@@ -36,9 +36,12 @@ func BenchmarkFunction(b *testing.B) {
 						env[k] = v
 					}
 				}
-				host, err := lambdahost.New(lambdahost.Config{Bootstrap: confined(b, program, memory), MemoryMB: memory, Processes: 1, Init: time.Minute, Env: env, Log: log})
+				host, err := lambdahost.New(lambdahost.Config{Bootstrap: program, MemoryMB: memory, Limited: true, Processes: 1, Init: time.Minute, Env: env, Log: log})
 				require.NoError(b, err)
 				defer host.Close()
+				if err := host.Unlimited(); err != nil {
+					b.Skipf("SKIPPED: %v", err)
+				}
 				door := httptest.NewServer(host.FunctionURL())
 				defer door.Close()
 				call := func() {
@@ -80,34 +83,6 @@ func buildMinimal(b *testing.B) string {
 	out, err := build.CombinedOutput()
 	require.NoError(b, err, "%s", out)
 	return program
-}
-
-// coreMB is the memory at which Lambda gives one whole processor.
-const coreMB = 1769
-
-// confined returns a program that runs the given one with the share of a processor that belongs to its memory: it enters a control group
-// and becomes it, so that INIT has no more either.
-func confined(b *testing.B, program string, memory int) string {
-	b.Helper()
-	const period = 100_000 // µs
-	quota := strconv.Itoa(memory * period / coreMB)
-	group, file, limit := "/sys/fs/cgroup/llm-proxy-bench", "cpu.max", quota+" "+strconv.Itoa(period)
-	if _, err := os.Stat("/sys/fs/cgroup/cgroup.controllers"); err != nil { // version 1
-		group, file, limit = "/sys/fs/cgroup/cpu/llm-proxy-bench", "cpu.cfs_quota_us", quota
-	}
-	group += strconv.Itoa(os.Getpid())
-	err := os.MkdirAll(group, 0o755)
-	if err == nil {
-		b.Cleanup(func() { _ = os.Remove(group) }) // its processes have ended
-		err = os.WriteFile(filepath.Join(group, file), []byte(limit), 0o644)
-	}
-	if err != nil {
-		b.Skipf("SKIPPED, a share of a processor cannot be given here (it takes root and control groups): %v", err)
-	}
-	wrapper := filepath.Join(b.TempDir(), "bootstrap")
-	script := fmt.Sprintf("#!/bin/sh\necho $$ > %s/cgroup.procs && exec %s\n", group, program)
-	require.NoError(b, os.WriteFile(wrapper, []byte(script), 0o700))
-	return wrapper
 }
 
 // onCPU is how long the threads of a process have run, in ns.

@@ -21,6 +21,7 @@ type environment struct {
 	output  *os.File // what the process writes, to be read
 	log     *os.File // the other end, also for lines of the platform
 	temp    string
+	group   *controlGroup // nil: it has what the machine has
 	started time.Time
 	initial time.Duration // what INIT took
 
@@ -61,7 +62,15 @@ func (h *Host) start(number int) (*environment, error) {
 	env.cmd.Dir = filepath.Dir(h.cfg.Bootstrap)
 	env.cmd.Env = env.variables(listener.Addr().String(), number)
 	ownGroup(env.cmd)
-	output, err := env.follow()
+	if h.groups != nil {
+		if env.group, err = h.groups.make(h.groupName(number), h.cfg.MemoryMB); err == nil {
+			env.group.enter(env.cmd)
+		}
+	}
+	var output func()
+	if err == nil {
+		output, err = env.follow()
+	}
 	if err == nil {
 		if err = env.cmd.Start(); err != nil {
 			env.log.Close()
@@ -69,6 +78,7 @@ func (h *Host) start(number int) (*environment, error) {
 		}
 	}
 	if err != nil {
+		env.group.remove()
 		listener.Close()
 		os.RemoveAll(temp)
 		return nil, fmt.Errorf("lambda host: start %s: %w", h.cfg.Bootstrap, err)
@@ -277,7 +287,7 @@ func (env *environment) wait(output func()) {
 	env.mu.Lock()
 	env.ending = true
 	if env.over == nil {
-		env.over = exitError(state, err)
+		env.over = exitError(state, err, env.group.exhausted())
 	}
 	env.mu.Unlock()
 	kill(env.cmd.Process) // what it has started
@@ -298,6 +308,7 @@ func (env *environment) wait(output func()) {
 	late.Stop()
 	env.output.Close()
 	env.server.Close()
+	env.group.remove()
 	os.RemoveAll(env.temp)
 	close(env.dead)
 }
@@ -306,10 +317,13 @@ func (env *environment) wait(output func()) {
 const outputPatience = time.Second
 
 // exitError says how a process ended that was not asked to.
-func exitError(state *os.ProcessState, err error) *FunctionError {
+func exitError(state *os.ProcessState, err error, exhausted bool) *FunctionError {
 	how := state.String()
 	if err != nil {
 		how = err.Error()
+	}
+	if exhausted {
+		how += ", it had no memory left"
 	}
 	return &FunctionError{Type: "Runtime.ExitError", Body: fmt.Appendf(nil, `{"errorType":"Runtime.ExitError","errorMessage":%q}`, "the process ended: "+how)}
 }

@@ -18,7 +18,8 @@ type Config struct {
 	Name      string            // of the function; zero: that of the task root's folder
 	Timeout   time.Duration     // of one invocation; zero: 15 min, Lambda's most
 	Init      time.Duration     // until the first `next`; zero: 10 s
-	MemoryMB  int               // told to the function and not enforced; zero: 512
+	MemoryMB  int               // told to the function; zero: 512
+	Limited   bool              // a process has no more than MemoryMB, and the share of a processor that Lambda gives with it; see [Host.Unlimited]
 	Processes int               // the most at once, beyond which is 429; zero: 10
 	Region    string            // zero: us-east-1
 	Retry     time.Duration     // between the three tries of an event that is invoked asynchronously; zero: 1 s
@@ -57,6 +58,9 @@ type Host struct {
 	cfg Config
 	log *lines
 
+	groups    *controlGroups // nil: processes have what the machine has
+	unlimited error          // why they have, where they were to have less
+
 	mu      sync.Mutex
 	running map[*environment]bool
 	idle    []*environment // the one used last stands last
@@ -91,8 +95,37 @@ func New(cfg Config) (*Host, error) {
 	if cfg.Log == nil {
 		cfg.Log = io.Discard
 	}
-	return &Host{cfg: cfg, log: &lines{to: cfg.Log}, running: map[*environment]bool{}, closing: make(chan struct{})}, nil
+	h := &Host{cfg: cfg, log: &lines{to: cfg.Log}, running: map[*environment]bool{}, closing: make(chan struct{})}
+	if cfg.Limited {
+		h.limit()
+	}
+	return h, nil
 }
+
+// limit finds out whether limits can be had: a group is made and taken away again.
+func (h *Host) limit() {
+	groups, err := findControlGroups(hierarchies)
+	if err == nil {
+		var probe *controlGroup
+		if probe, err = groups.make(h.groupName(0), h.cfg.MemoryMB); err == nil {
+			probe.remove()
+		}
+	}
+	if err != nil {
+		h.unlimited = fmt.Errorf("limits of memory and processor are off, they take root and control groups: %w", err)
+		h.log.printf("%v", h.unlimited)
+		return
+	}
+	h.groups = groups
+}
+
+// groupName names the control group of a process by its number.
+func (h *Host) groupName(number int) string {
+	return fmt.Sprintf("llm-proxy-%d-%s-%p-%d", os.Getpid(), h.cfg.Name, h, number)
+}
+
+// Unlimited says why processes have what the machine has though Limited was asked for. Nil: they have not, or it was not.
+func (h *Host) Unlimited() error { return h.unlimited }
 
 func orElse[T comparable](value, otherwise T) T {
 	var zero T

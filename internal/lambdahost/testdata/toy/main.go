@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
@@ -109,9 +110,31 @@ func serve(w http.ResponseWriter, r *http.Request) {
 				f.Flush()
 			}
 		}
+	case "/spin":
+		spin(w, 60*time.Millisecond)
+	case "/eat":
+		eaten = make([]byte, 300<<20)
+		for i := 0; i < len(eaten); i += 4 << 10 {
+			eaten[i] = 1
+		}
 	case "/nothing":
 		w.WriteHeader(http.StatusNoContent)
 	}
+}
+
+var eaten []byte
+
+// spin uses so much of a processor, and tells how long that took.
+func spin(w http.ResponseWriter, most time.Duration) {
+	began := time.Now()
+	used := func() time.Duration {
+		var u syscall.Rusage
+		_ = syscall.Getrusage(syscall.RUSAGE_SELF, &u)
+		return time.Duration(u.Utime.Nano() + u.Stime.Nano())
+	}
+	for from := used(); used()-from < most; {
+	}
+	fmt.Fprint(w, time.Since(began).Milliseconds())
 }
 
 // echo tells what it was asked.
