@@ -91,6 +91,7 @@ func TestABatchOfTheQueueReachesTheBucket(t *testing.T) {
 }
 
 func TestAllThatIsMissingIsNamedAtOnce(t *testing.T) {
+	t.Setenv("AWS_REGION", "us-east-1") // as Lambda does
 	_, err := join(nil)
 	for _, name := range []string{"LLM_PROXY_DESTINATION", "LLM_PROXY_DEAD_LETTERS", "LLM_PROXY_EVENT_BUCKET"} {
 		require.ErrorContains(t, err, name)

@@ -88,6 +88,7 @@ func TestTheSettingsOfDevelopmentWin(t *testing.T) {
 }
 
 func TestAllThatIsMissingIsNamedAtOnce(t *testing.T) {
+	t.Setenv("AWS_REGION", "us-east-1") // as Lambda does
 	_, err := join([]string{"LLM_PROXY_TOKENS_TABLE=", "LLM_PROXY_LOG_LEVEL=loud"})
 	for _, name := range []string{"LLM_PROXY_TOKENS_TABLE", "LLM_PROXY_CONTROL_TABLE", "LLM_PROXY_SEALING_PUBLIC_KEY", "LLM_PROXY_KEYS_PREFIX", "LogLevel"} {
 		require.ErrorContains(t, err, name)

@@ -323,6 +323,7 @@ func TestWhatIsMissingOrWrongIsNamedAtOnce(t *testing.T) {
 	require.ErrorContains(t, err, "LLM_PROXY_CAPTURE")
 	_, err = loadSettings(append(all, "LLM_PROXY_LOG_LEVEL=loud"))
 	require.ErrorContains(t, err, "loud")
+	t.Setenv("AWS_REGION", "us-east-1") // as Lambda does
 	_, _, err = join(t.Context(), append(all, "LLM_PROXY_PROVIDERS=/none.yaml"))
 	require.ErrorContains(t, err, "/none.yaml")
 }

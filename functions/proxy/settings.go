@@ -5,7 +5,7 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"regexp"
+	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sdkbridge "github.com/aws/aws-sdk-go-v2/service/eventbridge"
@@ -44,14 +44,16 @@ func loadSettings(environ []string) (settings, error) {
 	if s.Capture != llmproxy.CaptureFull && s.Capture != llmproxy.CaptureMetadata {
 		return settings{}, fmt.Errorf("settings: LLM_PROXY_CAPTURE is %q, it must be full or metadata", s.Capture)
 	}
-	if s.Metrics != "" && !namespace.MatchString(s.Metrics) {
+	if !isNamespace(s.Metrics) {
 		return settings{}, fmt.Errorf("settings: LLM_PROXY_METRICS_NAMESPACE is %q, CloudWatch takes up to 256 of A-Z a-z 0-9 . _ # : / -", s.Metrics)
 	}
 	return s, nil
 }
 
-// namespace is what CloudWatch takes as one.
-var namespace = regexp.MustCompile(`^[A-Za-z0-9._#:/-]{1,256}$`)
+// isNamespace reports whether CloudWatch takes a name as one. Empty is none.
+func isNamespace(name string) bool {
+	return len(name) <= 256 && strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._#:/-") == ""
+}
 
 // metrics are what notes a request that has ended, nil for nothing, and what runs after its answer: flush, and before it what was noted
 // is written.

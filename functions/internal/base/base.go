@@ -2,13 +2,17 @@
 package base
 
 import (
+	"cmp"
+	"context"
+	"errors"
 	"fmt"
 	"net"
 	"net/http"
+	"os"
+	"strings"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/credentials"
 	"github.com/caarlos0/env/v11"
 	"go.uber.org/zap"
@@ -42,16 +46,25 @@ func Log(level zapcore.Level) (*zap.Logger, error) {
 	return cfg.Build()
 }
 
-// AWS reads where AWS is and who we are from the environment, which is all that Lambda has to say of it: the SDK's own way would look
-// for profiles and metadata services too, and each binary would hold the code for it.
+// endpoints are those of single services, AWS_ENDPOINT_URL_DYNAMODB and the like, as the SDK asks for them.
+type endpoints struct{}
+
+// GetServiceBaseEndpoint is what the SDK's clients call.
+func (endpoints) GetServiceBaseEndpoint(_ context.Context, service string) (url string, found bool, err error) {
+	url = os.Getenv("AWS_ENDPOINT_URL_" + strings.ToUpper(strings.ReplaceAll(service, " ", "_")))
+	return url, url != "", nil
+}
+
+// AWS reads where AWS is and who we are from the environment, which is all that Lambda has to say of it: the SDK's own package for that
+// looks for profiles, metadata services and single sign-on too, and each start of a function would pay for it.
 func AWS() (aws.Config, error) {
-	e, err := config.NewEnvConfig()
-	if err != nil {
-		return aws.Config{}, fmt.Errorf("AWS settings: %w", err)
+	region := cmp.Or(os.Getenv("AWS_REGION"), os.Getenv("AWS_DEFAULT_REGION"))
+	if region == "" {
+		return aws.Config{}, errors.New("AWS settings: AWS_REGION is not set")
 	}
 	cfg := aws.Config{
-		Region:      e.Region,
-		Credentials: credentials.StaticCredentialsProvider{Value: e.Credentials},
+		Region:      region,
+		Credentials: credentials.NewStaticCredentialsProvider(os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY"), os.Getenv("AWS_SESSION_TOKEN")),
 		// A function that slept finds its connections cut without having been told: they are dropped before that.
 		HTTPClient: &http.Client{Transport: &http.Transport{
 			Proxy:                 http.ProxyFromEnvironment,
@@ -62,10 +75,10 @@ func AWS() (aws.Config, error) {
 			MaxIdleConnsPerHost:   4,
 			ForceAttemptHTTP2:     false,
 		}},
-		ConfigSources: []any{e},
+		ConfigSources: []any{endpoints{}},
 	}
-	if e.BaseEndpoint != "" {
-		cfg.BaseEndpoint = &e.BaseEndpoint
+	if url := os.Getenv("AWS_ENDPOINT_URL"); url != "" {
+		cfg.BaseEndpoint = &url
 	}
 	return cfg, nil
 }
