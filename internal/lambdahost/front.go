@@ -17,20 +17,16 @@ import (
 
 // door is one of the two ways a request comes to a function.
 type door struct {
-	host    *Host
-	domain  string
-	api     bool // API Gateway: the path is decoded, the answer is sent as a whole
-	failure int  // the status of an invocation that failed before it answered
+	host     *Host
+	domain   string
+	api      bool          // API Gateway: the path is decoded, the answer is sent as a whole
+	failure  int           // the status of an invocation that failed before it answered
+	patience time.Duration // how long the answer is waited for; 0: as long as the function may take
 }
 
 // FunctionURL serves the function as its URL does with the invoke mode RESPONSE_STREAM.
 func (h *Host) FunctionURL() http.Handler {
 	return &door{host: h, domain: "lambdahostlambdahostlambdahost00.lambda-url." + h.cfg.Region + ".on.aws", failure: http.StatusBadGateway}
-}
-
-// API serves the function as an API Gateway HTTP API does, in the payload's version 2.0.
-func (h *Host) API() http.Handler {
-	return &door{host: h, domain: "lambdahost.execute-api." + h.cfg.Region + ".amazonaws.com", api: true, failure: http.StatusInternalServerError}
 }
 
 // ServeHTTP implements [http.Handler].
@@ -39,6 +35,11 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.fail(w, http.StatusBadRequest)
 		return
 	}
+	d.pass(w, r, target(r, d.api), route{key: defaultRoute})
+}
+
+// pass invokes the function with a request and answers with what it says.
+func (d *door) pass(w http.ResponseWriter, r *http.Request, path string, to route) {
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPayload))
 	var tooLarge *http.MaxBytesError
 	if errors.As(err, &tooLarge) {
@@ -49,11 +50,14 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	inv := newInvocation(d.host, nil, d.api)
-	inv.payload = d.event(r, body, inv)
+	inv.payload = d.event(r, body, inv, path, to)
 	w.Header().Set("X-Amzn-Requestid", inv.id)
 	w.Header().Set("X-Amzn-Trace-Id", inv.trace)
 	if err := d.host.begin(r.Context(), inv); err != nil {
 		d.fail(w, d.statusOf(err))
+		return
+	}
+	if !d.await(w, inv) {
 		return
 	}
 	answer, err := inv.answer()
@@ -65,6 +69,24 @@ func (d *door) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		d.sendWhole(w, answer)
 	} else {
 		d.sendStream(w, answer)
+	}
+}
+
+// await waits until the function answers. Where that takes too long it answers itself: the function goes on, and nobody learns what it
+// says.
+func (d *door) await(w http.ResponseWriter, inv *invocation) bool {
+	var late <-chan time.Time
+	if d.patience > 0 {
+		timer := time.NewTimer(d.patience)
+		defer timer.Stop()
+		late = timer.C
+	}
+	select {
+	case <-inv.known:
+		return true
+	case <-late:
+		d.fail(w, http.StatusServiceUnavailable)
+		return false
 	}
 }
 
@@ -97,6 +119,7 @@ type eventV2 struct {
 	RouteKey        string            `json:"routeKey"`
 	RawPath         string            `json:"rawPath"`
 	RawQueryString  string            `json:"rawQueryString"`
+	PathParameters  map[string]string `json:"pathParameters,omitempty"`
 	Cookies         []string          `json:"cookies,omitempty"`
 	Headers         map[string]string `json:"headers"`
 	Query           map[string]string `json:"queryStringParameters,omitempty"`
@@ -126,27 +149,33 @@ type httpV2 struct {
 	UserAgent string `json:"userAgent"`
 }
 
+// target is the path that a request names: as it came, or decoded as an API has it.
+func target(r *http.Request, decoded bool) string {
+	path, _, _ := strings.Cut(r.RequestURI, "?")
+	if decoded {
+		if plain, err := url.PathUnescape(path); err == nil {
+			path, _, _ = strings.Cut(plain, "?")
+		}
+	}
+	return path
+}
+
 // event makes the function's event of a request.
-func (d *door) event(r *http.Request, body []byte, inv *invocation) []byte {
+func (d *door) event(r *http.Request, body []byte, inv *invocation, path string, to route) []byte {
 	now := time.Now().UTC()
 	peer, _, err := net.SplitHostPort(r.RemoteAddr)
 	if err != nil {
 		peer = r.RemoteAddr
 	}
-	path, query, _ := strings.Cut(r.RequestURI, "?") // as they came
-	if d.api {
-		if decoded, err := url.PathUnescape(path); err == nil {
-			path, _, _ = strings.Cut(decoded, "?")
-		}
-	}
+	_, query, _ := strings.Cut(r.RequestURI, "?") // as it came
 	prefix, _, _ := strings.Cut(d.domain, ".")
 	e := eventV2{
-		Version: "2.0", RouteKey: "$default", RawPath: path, RawQueryString: query,
+		Version: "2.0", RouteKey: to.key, RawPath: path, RawQueryString: query, PathParameters: to.parameters,
 		Headers: d.headers(r, peer, inv), Cookies: cookies(r.Header["Cookie"]), Query: parameters(query),
 		RequestContext: contextV2{
 			AccountID: "anonymous", APIID: prefix, DomainName: d.domain, DomainPrefix: prefix,
 			HTTP:      httpV2{Method: r.Method, Path: path, Protocol: "HTTP/1.1", SourceIP: peer, UserAgent: r.UserAgent()},
-			RequestID: inv.id, RouteKey: "$default", Stage: "$default",
+			RequestID: inv.id, RouteKey: to.key, Stage: "$default",
 			Time: now.Format("02/Jan/2006:15:04:05 -0700"), TimeEpoch: now.UnixMilli(),
 		},
 	}

@@ -12,6 +12,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"runtime"
 	"strings"
@@ -121,6 +122,20 @@ func TestAnAPIDecodesThePathAndTheFunctionURLDoesNot(t *testing.T) {
 	r := start(t, lambdahost.Config{})
 	require.Equal(t, "/%65cho", r.echo(t, "GET", r.url+"/%65cho", nil).URI)
 	require.Equal(t, "/echo?q=%2f", r.echo(t, "GET", r.api+"/%65cho%3Fx?q=%2f", nil).URI)
+}
+
+func TestAnAPILeadsEachRouteToItsFunction(t *testing.T) {
+	one, other := start(t, with("GREETING", "one")), start(t, with("GREETING", "other"))
+	api := httptest.NewServer(lambdahost.API(map[string]*lambdahost.Host{"/echo": one.Host, "/below/{proxy+}": other.Host}))
+	t.Cleanup(api.Close)
+	require.Equal(t, "one", one.echo(t, "PUT", api.URL+"/echo?a=b", nil).Env["GREETING"])
+	require.Equal(t, "/below/../nothing", other.echo(t, "POST", api.URL+"/below/%2e%2e/nothing", nil).URI, "decoded, and not cleaned")
+	for _, path := range []string{"/", "/echo/", "/echo/x", "/below", "/below/", "/v1/models"} {
+		answer, body, err := one.do(t, "GET", api.URL+path, nil)
+		require.NoError(t, err)
+		require.Equal(t, http.StatusNotFound, answer.StatusCode, path)
+		require.JSONEq(t, `{"message":"Not Found"}`, body)
+	}
 }
 
 func TestATargetThatIsNoPathIs400(t *testing.T) {

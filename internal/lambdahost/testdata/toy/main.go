@@ -72,7 +72,7 @@ func handleEvent(_ context.Context, e map[string]any) (any, error) {
 
 func serve(w http.ResponseWriter, r *http.Request) {
 	switch r.URL.Path {
-	case "/echo":
+	case "/echo", "/below/../nothing":
 		echo(w, r)
 	case "/stream":
 		stream(w, r)
