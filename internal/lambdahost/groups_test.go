@@ -34,7 +34,7 @@ func TestBothVersionsOfControlGroupsAreToldTheSame(t *testing.T) {
 		},
 		"version 2": {
 			files: []string{"cgroup.subtree_control"}, offers: "cpuset cpu io memory pids\n",
-			want:  map[string]string{"cgroup.subtree_control": "+cpu +memory", "g/cpu.max": "28942 100000", "g/memory.max": "536870912", "g/memory.swap.max": "0"},
+			want: map[string]string{"cgroup.subtree_control": "+cpu +memory", "g/cpu.max": "28942 100000", "g/memory.max": "536870912", "g/memory.swap.max": "0"},
 		},
 	} {
 		t.Run(name, func(t *testing.T) {

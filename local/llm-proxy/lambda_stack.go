@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -29,17 +31,23 @@ import (
 
 // localStack is what a function finds on AWS, on this machine.
 type localStack struct {
-	env       map[string]string // of the function
-	providers *provider.Set
-	token     string
-	notes     []string
+	env           map[string]string // of the proxy
+	managementEnv map[string]string // of management and admin
+	providers     *provider.Set
+	token         string
+	management    string // token
+	notes         []string
 }
+
+// lambdaOrigins are where the functions are reached; the API's is empty where it has none.
+type lambdaOrigins struct{ url, api string }
 
 // Names of what the stack has.
 const (
 	localTokens  = "llm-proxy-tokens"
 	localControl = "llm-proxy-control"
 	localSealing = "llm-proxy-sealing"
+	localManage  = "llm-proxy-operators"
 	localKeys    = "llm-proxy/keys/"
 )
 
@@ -71,7 +79,14 @@ func openLocalStack(cmd *cobra.Command, f *lambdaFlags, closers *closers, tell f
 		f.dynamodb = engine.URL
 	}
 	sealing := seal.NewSecret()
-	account := &standin.Cloud{Secrets: map[string]string{localSealing: sealing.Reveal()}}
+	public, err := seal.PublicKey(sealing)
+	if err != nil {
+		return nil, err
+	}
+	s.management = rand.Text() + rand.Text()
+	account := &standin.Cloud{Secrets: map[string]string{
+		localSealing: sealing.Reveal(), localManage: fmt.Sprintf(`{"management_token":%q}`, s.management),
+	}}
 	if f.eventLog != "" {
 		if account.Took, err = appendEvents(f.eventLog, closers); err != nil {
 			return nil, err
@@ -82,14 +97,19 @@ func openLocalStack(cmd *cobra.Command, f *lambdaFlags, closers *closers, tell f
 	if err != nil {
 		return nil, err
 	}
-	s.env = map[string]string{
+	common := map[string]string{
 		"AWS_ENDPOINT_URL": url, "AWS_ENDPOINT_URL_DYNAMODB": f.dynamodb, "AWS_ACCESS_KEY_ID": fakeCredentials, "AWS_SECRET_ACCESS_KEY": fakeCredentials,
-		"GOMAXPROCS": "1", "GOGC": "400",
-		"LLM_PROXY_TOKENS_TABLE": localTokens, "LLM_PROXY_CONTROL_TABLE": localControl, "LLM_PROXY_SEALING_SECRET": localSealing,
-		"LLM_PROXY_KEYS_PREFIX": localKeys, "LLM_PROXY_EVENT_BUS": "llm-proxy", "LLM_PROXY_SPILL_QUEUE": url + "/llm-proxy-spill",
-		"LLM_PROXY_EVENT_BUCKET": "llm-proxy-bodies", "LLM_PROXY_PROVIDERS": file,
+		"GOMAXPROCS": "1", "LLM_PROXY_TOKENS_TABLE": localTokens, "LLM_PROXY_CONTROL_TABLE": localControl, "LLM_PROXY_KEYS_PREFIX": localKeys, "LLM_PROXY_PROVIDERS": file,
 	}
-	return s, s.mint(ctx, f.dynamodb, sealing, key)
+	s.env = map[string]string{
+		"GOGC": "400", "GOMEMLIMIT": fmt.Sprintf("%dMiB", f.memory*400/512), // as the template has it
+		"LLM_PROXY_SEALING_SECRET": localSealing, "LLM_PROXY_EVENT_BUS": "llm-proxy", "LLM_PROXY_SPILL_QUEUE": url + "/llm-proxy-spill",
+		"LLM_PROXY_EVENT_BUCKET": "llm-proxy-bodies",
+	}
+	s.managementEnv = map[string]string{"LLM_PROXY_SEALING_PUBLIC_KEY": public, "LLM_PROXY_OPERATORS_SECRET": localManage}
+	maps.Copy(s.env, common)
+	maps.Copy(s.managementEnv, common)
+	return s, s.mint(ctx, f.dynamodb, public, key)
 }
 
 // openProviders returns the file that the function reads its upstreams from.
@@ -122,16 +142,12 @@ func (s *localStack) openProviders(ctx context.Context, f *lambdaFlags, closers 
 }
 
 // mint makes tables, a project and a token.
-func (s *localStack) mint(ctx context.Context, url string, sealing, key llmproxy.Secret) (err error) {
+func (s *localStack) mint(ctx context.Context, url, public string, key llmproxy.Secret) (err error) {
 	store := dynamo.New(aws.Config{
 		Region: "us-east-1", BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider(fakeCredentials, fakeCredentials, ""),
 	}, dynamo.Config{Tokens: localTokens, Control: localControl})
 	defer func() { err = errors.Join(err, store.Close()) }()
 	if err := store.CreateTables(ctx); err != nil {
-		return err
-	}
-	public, err := seal.PublicKey(sealing)
-	if err != nil {
 		return err
 	}
 	sealer, err := seal.NewSealer(public)
@@ -151,9 +167,18 @@ func (s *localStack) mint(ctx context.Context, url string, sealing, key llmproxy
 	return err
 }
 
-// print shows what to paste.
-func (s *localStack) print(out io.Writer, origin string) error {
-	_, err := io.WriteString(out, newBlock(origin, s.providers, s.providers.Default, s.token, s.notes...).String())
+// print shows what to paste: the outputs of the stack by their names, and how to use them.
+func (s *localStack) print(out io.Writer, origins lambdaOrigins) error {
+	paste := newBlock(origins.url, s.providers, s.providers.Default, s.token, s.notes...)
+	text := "BaseUrl:   " + paste.base + "\n"
+	if origins.api != "" {
+		text += "ManageUrl: " + origins.api + "\n"
+	}
+	text += "\n" + paste.String()
+	if origins.api != "" {
+		text += fmt.Sprintf("\nexport %s=%s\nexport %s=%s\n\nllm-proxy manage token list\n", envManageURL, origins.api, envManageToken, s.management)
+	}
+	_, err := io.WriteString(out, text)
 	return err
 }
 
