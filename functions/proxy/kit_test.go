@@ -230,6 +230,12 @@ var tables = 0
 
 func start(t testing.TB, timeout time.Duration) *stack {
 	t.Helper()
+	return startWith(t, timeout, bootstrap)
+}
+
+// startWith starts a stack with another program of the function.
+func startWith(t testing.TB, timeout time.Duration, program string) *stack {
+	t.Helper()
 	engine, err := startEngine()
 	if err != nil {
 		t.Skipf("SKIPPED, the function needs a store: %v", err)
@@ -278,7 +284,7 @@ func start(t testing.TB, timeout time.Duration) *stack {
 		"LLM_PROXY_KEYS_PREFIX": "stack/keys/", "LLM_PROXY_PROVIDERS": file, "LLM_PROXY_METRICS_NAMESPACE": "LlmProxy/Function",
 		"AWS_ENDPOINT_URL": s.cloud.URL, "AWS_ENDPOINT_URL_DYNAMODB": engine.URL,
 	}
-	s.host, err = lambdahost.New(lambdahost.Config{Bootstrap: bootstrap, Timeout: timeout, Init: time.Minute, Log: s.log, Env: s.env})
+	s.host, err = lambdahost.New(lambdahost.Config{Bootstrap: program, Timeout: timeout, Init: time.Minute, Log: s.log, Env: s.env})
 	require.NoError(t, err)
 	first := httptest.NewServer(s.host.FunctionURL())
 	s.url = first.URL
