@@ -81,6 +81,10 @@ type cloud struct {
 	busDown bool
 	allDown bool
 	held    chan struct{} // while it is not nil, the bus answers when it is closed
+	holding int           // calls that wait for it
+	slow    string        // the bus takes two seconds for events in which this stands
+	refused string        // and refuses those in which this stands, one by one
+	mute    bool          // it takes events and breaks the connection
 }
 
 func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -91,7 +95,7 @@ func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 	switch r.Header.Get("X-Amz-Target") {
 	case "AWSEvents.PutEvents":
-		c.putEvents(w, body)
+		c.putEvents(w, r, body)
 	case "AmazonSQS.SendMessage":
 		c.sendMessage(w, body)
 	case "secretsmanager.GetSecretValue":
@@ -106,24 +110,42 @@ func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-func (c *cloud) putEvents(w http.ResponseWriter, body []byte) {
+func (c *cloud) putEvents(w http.ResponseWriter, r *http.Request, body []byte) {
 	var in struct{ Entries []struct{ Detail string } }
 	_ = json.Unmarshal(body, &in)
 	c.mu.Lock()
-	held, down := c.held, c.busDown || c.allDown
+	held, down, slow, refused, mute := c.held, c.busDown || c.allDown, c.slow, c.refused, c.mute
 	c.mu.Unlock()
 	if held != nil {
+		c.set(func(c *cloud) { c.holding++ })
+		defer c.set(func(c *cloud) { c.holding-- })
 		<-held
+	}
+	if slow != "" && strings.Contains(string(body), slow) {
+		select {
+		case <-time.After(2 * time.Second):
+		case <-r.Context().Done():
+			return // the function has given up
+		}
 	}
 	if down {
 		panic(http.ErrAbortHandler)
 	}
 	var results []string
+	failed := 0
 	for _, entry := range in.Entries {
+		if refused != "" && strings.Contains(entry.Detail, refused) {
+			failed++
+			results = append(results, `{"ErrorCode":"ThrottlingException","ErrorMessage":"fake"}`)
+			continue
+		}
 		c.keep(c.onBus, []byte(entry.Detail))
 		results = append(results, `{"EventId":"e"}`)
 	}
-	fmt.Fprintf(w, `{"FailedEntryCount":0,"Entries":[%s]}`, strings.Join(results, ","))
+	if mute {
+		panic(http.ErrAbortHandler)
+	}
+	fmt.Fprintf(w, `{"FailedEntryCount":%d,"Entries":[%s]}`, failed, strings.Join(results, ","))
 }
 
 func (c *cloud) sendMessage(w http.ResponseWriter, body []byte) {
@@ -250,7 +272,9 @@ func startWith(t testing.TB, timeout time.Duration, program string) *stack {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 	}
-	s.cloud.Server = httptest.NewServer(s.cloud)
+	s.cloud.Server = httptest.NewUnstartedServer(s.cloud)
+	s.cloud.Server.Config.ErrorLog = zap.NewStdLog(zap.NewNop())
+	s.cloud.Server.Start()
 	t.Cleanup(s.cloud.Close)
 
 	tables++

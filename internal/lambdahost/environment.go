@@ -266,8 +266,8 @@ func (env *environment) shutdown(why error) {
 	}
 	extended := len(env.extensions) > 0
 	env.mu.Unlock()
-	thaw(env.cmd.Process)
-	if extended {
+	if extended { // else it is killed as it stands, frozen or not
+		thaw(env.cmd.Process)
 		terminate(env.cmd.Process)
 		select {
 		case <-env.dead:
