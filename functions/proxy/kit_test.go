@@ -252,12 +252,24 @@ var tables = 0
 
 func start(t testing.TB, timeout time.Duration) *stack {
 	t.Helper()
-	return startWith(t, timeout, bootstrap)
+	return setup{timeout: timeout}.start(t)
 }
 
-// startWith starts a stack with another program of the function.
-func startWith(t testing.TB, timeout time.Duration, program string) *stack {
+// setup says how a stack differs from the usual one.
+type setup struct {
+	timeout time.Duration
+	program string                      // another one of the function
+	behind  func(address string) string // returns where the function finds what has this address
+}
+
+func (how setup) start(t testing.TB) *stack {
 	t.Helper()
+	if how.program == "" {
+		how.program = bootstrap
+	}
+	if how.behind == nil {
+		how.behind = func(address string) string { return address }
+	}
 	engine, err := startEngine()
 	if err != nil {
 		t.Skipf("SKIPPED, the function needs a store: %v", err)
@@ -290,7 +302,7 @@ func startWith(t testing.TB, timeout time.Duration, program string) *stack {
 	s.project, err = s.service.CreateProject(t.Context(), llmproxy.Actor{Name: "local"}, manage.NewProject{Name: "doors", APIKey: llmproxy.NewSecret(providerKey)})
 	require.NoError(t, err)
 
-	yaml := fmt.Sprintf("default: openai\nproviders:\n  openai:\n    preset: openai\n    base_url: %s\n", s.upstream.URL)
+	yaml := fmt.Sprintf("default: openai\nproviders:\n  openai:\n    preset: openai\n    base_url: %s\n", how.behind(s.upstream.URL))
 	file := filepath.Join(t.TempDir(), "providers.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(yaml), 0o600))
 	providers, err := provider.Load(file)
@@ -306,9 +318,9 @@ func startWith(t testing.TB, timeout time.Duration, program string) *stack {
 		"LLM_PROXY_TOKENS_TABLE": names.Tokens, "LLM_PROXY_CONTROL_TABLE": names.Control, "LLM_PROXY_EVENT_BUS": "bus",
 		"LLM_PROXY_SPILL_QUEUE": s.cloud.URL + "/queue", "LLM_PROXY_EVENT_BUCKET": "bucket", "LLM_PROXY_SEALING_SECRET": "sealing",
 		"LLM_PROXY_KEYS_PREFIX": "stack/keys/", "LLM_PROXY_PROVIDERS": file, "LLM_PROXY_METRICS_NAMESPACE": "LlmProxy/Function",
-		"AWS_ENDPOINT_URL": s.cloud.URL, "AWS_ENDPOINT_URL_DYNAMODB": engine.URL,
+		"AWS_ENDPOINT_URL": how.behind(s.cloud.URL), "AWS_ENDPOINT_URL_DYNAMODB": how.behind(engine.URL),
 	}
-	s.host, err = lambdahost.New(lambdahost.Config{Bootstrap: program, Timeout: timeout, Init: time.Minute, Log: s.log, Env: s.env})
+	s.host, err = lambdahost.New(lambdahost.Config{Bootstrap: how.program, Timeout: how.timeout, Init: time.Minute, Log: s.log, Env: s.env})
 	require.NoError(t, err)
 	first := httptest.NewServer(s.host.FunctionURL())
 	s.url = first.URL

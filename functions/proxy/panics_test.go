@@ -64,7 +64,7 @@ func buildFaulty(t *testing.T) string {
 // Whatever panics, the process lives, the caller sees an answer that is whole or broken, never one that only looks whole, and the request
 // has one event.
 func TestAPanicAnywhereCostsItsRequestAlone(t *testing.T) {
-	s := startWith(t, 0, buildFaulty(t))
+	s := setup{program: buildFaulty(t)}.start(t)
 	_, token := s.mint()
 	warm := s.ask(s.url, "POST", "/v1/chat/completions", question, bearer(token))
 	require.Equal(t, 200, warm.status)
