@@ -69,7 +69,7 @@ type conn struct {
 	budget int64 // bytes that may still be read of a head
 	alive  func() bool
 	used   bool // a call went over it before
-	since  time.Time
+	since  time.Time // on the wall: the monotonic clock may stand still while a process is frozen
 }
 
 var errHeadTooLarge = errors.New("the head of the answer is too large")
@@ -137,7 +137,8 @@ func (c *Client) take(ctx context.Context) (*conn, error) {
 	return conn, nil
 }
 
-// takeIdle takes the connection that was used last, or nil.
+// takeIdle takes the connection that was used last, or nil. Where that one is too old, all are: a process that was frozen has missed the
+// moment to close them, and gateways forget a connection without a word.
 func (c *Client) takeIdle() *conn {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -146,6 +147,9 @@ func (c *Client) takeIdle() *conn {
 		return nil
 	}
 	conn := c.idle[last]
+	if time.Since(conn.since) >= c.cfg.IdleTimeout {
+		return nil // the timer that is overdue closes it
+	}
 	c.idle[last] = nil
 	c.idle = c.idle[:last]
 	return conn
@@ -158,7 +162,7 @@ func (c *Client) give(conn *conn, reusable bool) {
 		conn.close()
 		return
 	}
-	conn.used, conn.since = true, time.Now()
+	conn.used, conn.since = true, time.Now().Round(0)
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.idle = append(c.idle, conn)
