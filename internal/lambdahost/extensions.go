@@ -3,6 +3,7 @@ package lambdahost
 import (
 	"encoding/json"
 	"net/http"
+	"strings"
 )
 
 // extension is a part of the process that registered for events of its own.
@@ -22,8 +23,12 @@ func (env *environment) serveRegister(w http.ResponseWriter, r *http.Request) {
 		Events []string `json:"events"`
 	}
 	name := r.Header.Get("Lambda-Extension-Name")
-	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<10)).Decode(&asked); err != nil || name == "" {
-		refuse(w, http.StatusBadRequest, "InvalidRequestFormat", "the name or the events are missing")
+	if name == "" {
+		refuse(w, http.StatusForbidden, "Extension.InvalidExtensionName", "the name is missing")
+		return
+	}
+	if err := json.NewDecoder(http.MaxBytesReader(w, r.Body, 1<<10)).Decode(&asked); err != nil {
+		refuse(w, http.StatusBadRequest, "InvalidRequestFormat", "the events are missing")
 		return
 	}
 	x := &extension{name: name, events: make(chan *invocation, 1)}
@@ -62,10 +67,32 @@ func (env *environment) registrable(name string) (kind, message string) {
 	return "", ""
 }
 
+// isUUID reports whether a text has the form of an identifier.
+func isUUID(text string) bool {
+	if len(text) != 36 {
+		return false
+	}
+	for i, c := range []byte(text) {
+		if dash := i == 8 || i == 13 || i == 18 || i == 23; dash != (c == '-') || !dash && !strings.ContainsRune("0123456789abcdefABCDEF", rune(c)) {
+			return false
+		}
+	}
+	return true
+}
+
 // serveEvent is asked for an extension's next event: it has done what the last one asked of it.
 func (env *environment) serveEvent(w http.ResponseWriter, r *http.Request) {
+	id := r.Header.Get("Lambda-Extension-Identifier")
+	if !isUUID(id) {
+		kind := "Extension.InvalidExtensionIdentifier"
+		if id == "" {
+			kind = "Extension.MissingExtensionIdentifier"
+		}
+		refuse(w, http.StatusForbidden, kind, "the identifier is missing, or none")
+		return
+	}
 	env.mu.Lock()
-	x := env.extensions[r.Header.Get("Lambda-Extension-Identifier")]
+	x := env.extensions[id]
 	if x == nil {
 		env.mu.Unlock()
 		refuse(w, http.StatusForbidden, "Extension.UnknownExtensionIdentifier", "no extension has this identifier")

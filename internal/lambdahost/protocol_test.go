@@ -107,9 +107,15 @@ func TestTheExtensionsAPIIsStrict(t *testing.T) {
 	register := func(name, events string) (*http.Response, map[string]any) {
 		return p.call("POST", extensions+"register", `{"events":[`+events+`]}`, "Lambda-Extension-Name", name)
 	}
-	p.refused(http.StatusBadRequest, "InvalidRequestFormat", "POST", extensions+"register", `{}`)
+	p.refused(http.StatusForbidden, "Extension.InvalidExtensionName", "POST", extensions+"register", `{}`)
+	p.refused(http.StatusBadRequest, "InvalidRequestFormat", "POST", extensions+"register", `{`, "Lambda-Extension-Name", "x")
 	p.refused(http.StatusForbidden, "Extension.InvalidEventType", "POST", extensions+"register", `{"events":["SHUTDOWN"]}`, "Lambda-Extension-Name", "x")
-	p.refused(http.StatusForbidden, "Extension.UnknownExtensionIdentifier", "GET", extensions+"event/next", "")
+	p.refused(http.StatusForbidden, "Extension.MissingExtensionIdentifier", "GET", extensions+"event/next", "")
+	for id, kind := range map[string]string{
+		"x": "Invalid", "0000000g-0000-0000-0000-000000000000": "Invalid", "00000000000000000000000000000000-000": "Invalid", "00000000-0000-0000-0000-000000000000": "Unknown",
+	} {
+		p.refused(http.StatusForbidden, "Extension."+kind+"ExtensionIdentifier", "GET", extensions+"event/next", "", "Lambda-Extension-Identifier", id)
+	}
 	answer, told := register("worker", `"INVOKE"`)
 	require.Equal(t, http.StatusOK, answer.StatusCode)
 	require.Equal(t, "$LATEST", told["functionVersion"])

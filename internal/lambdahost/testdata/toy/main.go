@@ -37,6 +37,10 @@ func main() {
 		lambda.Start(handleEvent)
 	case "sigterm":
 		lambda.StartWithOptions(lambdahttp.Stream(http.HandlerFunc(serve), nil), lambda.WithEnableSIGTERM(func() { fmt.Println("sigterm came") }))
+	case "registering":
+		conformRegistering()
+	case "invoking":
+		conformInvoking(400 * time.Millisecond)
 	case "lambdaurl": // the library's own adapter, to compare with
 		lambdaurl.Start(http.HandlerFunc(serve))
 	case "buffered":
