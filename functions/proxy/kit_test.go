@@ -32,6 +32,7 @@ import (
 	"github.com/sofatutor/llm-proxy/internal/seal"
 	"github.com/sofatutor/llm-proxy/internal/store/dynamo"
 	"github.com/sofatutor/llm-proxy/internal/store/dynamo/dynamolocal"
+	"github.com/sofatutor/llm-proxy/internal/usage"
 )
 
 // providerKey is the key that the function opens and the upstream gets.
@@ -243,6 +244,7 @@ type recorder struct {
 func (*recorder) Begin(*llmproxy.Begin) {}
 
 func (r *recorder) Publish(e *llmproxy.Event) {
+	_ = usage.Read(e) // as publishers do; its bodies are not kept
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.events[e.ID.String()] = append(r.events[e.ID.String()], *e)
@@ -257,9 +259,10 @@ func start(t testing.TB, timeout time.Duration) *stack {
 
 // setup says how a stack differs from the usual one.
 type setup struct {
-	timeout time.Duration
-	program string                      // another one of the function
-	behind  func(address string) string // returns where the function finds what has this address
+	timeout   time.Duration
+	program   string                      // another one of the function
+	providers string                      // further ones, as YAML below providers:
+	behind    func(address string) string // returns where the function finds what has this address
 }
 
 func (how setup) start(t testing.TB) *stack {
@@ -298,19 +301,21 @@ func (how setup) start(t testing.TB) *stack {
 	require.NoError(t, err)
 	sealer, err := seal.NewSealer(public)
 	require.NoError(t, err)
-	s.service = manage.New(manage.Config{Store: store, Sealer: sealer, Providers: []string{"openai"}, Default: "openai"})
+	s.service = manage.New(manage.Config{Store: store, Sealer: sealer, Providers: []string{"openai", "dead", "hasty"}, Default: "openai"})
 	s.project, err = s.service.CreateProject(t.Context(), llmproxy.Actor{Name: "local"}, manage.NewProject{Name: "doors", APIKey: llmproxy.NewSecret(providerKey)})
 	require.NoError(t, err)
 
-	yaml := fmt.Sprintf("default: openai\nproviders:\n  openai:\n    preset: openai\n    base_url: %s\n", how.behind(s.upstream.URL))
+	yaml := fmt.Sprintf("default: openai\nproviders:\n  openai:\n    preset: openai\n    base_url: %s\n", how.behind(s.upstream.URL)) + strings.ReplaceAll(how.providers, "%UPSTREAM%", s.upstream.URL)
 	file := filepath.Join(t.TempDir(), "providers.yaml")
 	require.NoError(t, os.WriteFile(file, []byte(yaml), 0o600))
 	providers, err := provider.Load(file)
 	require.NoError(t, err)
 	handler, err := proxy.New(proxy.Config{Providers: providers, Store: store, Keys: seal.NewOpener(seal.Static(secret)), Events: s.recorded, Log: zap.NewNop()})
 	require.NoError(t, err)
-	second := httptest.NewServer(handler)
+	second := httptest.NewUnstartedServer(handler)
 	second.Config.ErrorLog = zap.NewStdLog(zap.NewNop())
+	second.Config.DisableGeneralOptionsHandler = true // as our server
+	second.Start()
 	t.Cleanup(second.Close)
 	s.server = second.URL
 
@@ -322,7 +327,9 @@ func (how setup) start(t testing.TB) *stack {
 	}
 	s.host, err = lambdahost.New(lambdahost.Config{Bootstrap: how.program, Timeout: how.timeout, Init: time.Minute, Log: s.log, Env: s.env})
 	require.NoError(t, err)
-	first := httptest.NewServer(s.host.FunctionURL())
+	first := httptest.NewUnstartedServer(s.host.FunctionURL())
+	first.Config.DisableGeneralOptionsHandler = true
+	first.Start()
 	s.url = first.URL
 	t.Cleanup(func() {
 		require.NoError(t, s.host.Close())

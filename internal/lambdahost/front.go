@@ -193,8 +193,8 @@ func (d *door) event(r *http.Request, body []byte, inv *invocation, path string,
 	return bytes.TrimSuffix(encoded.Bytes(), []byte("\n"))
 }
 
-// hopByHop are the headers that end at the platform. Upgrade is passed on, so that a function can refuse it in its own words; whether
-// AWS does is not known.
+// hopByHop are the headers that end at the platform. Upgrade is passed on, so that a function can refuse it in its own words, and so
+// is what Connection names; whether AWS does is not known.
 var hopByHop = map[string]bool{
 	"Connection": true, "Keep-Alive": true, "Proxy-Connection": true, "Proxy-Authenticate": true, "Proxy-Authorization": true, "Te": true,
 	"Trailer": true, "Transfer-Encoding": true, "Expect": true,

@@ -207,7 +207,7 @@ func (l *localLambda) host(name, program string, env map[string]string, timeout 
 }
 
 func (l *localLambda) serve(listener net.Listener, handler http.Handler) {
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: proxy.ReadHeaderTimeout}
+	server := &http.Server{Handler: handler, ReadHeaderTimeout: proxy.ReadHeaderTimeout, DisableGeneralOptionsHandler: true}
 	go func() { l.served <- server.Serve(listener) }()
 	l.closers.add("server", server.Close)
 }
