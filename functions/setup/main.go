@@ -21,7 +21,6 @@ import (
 
 // settings come from the environment, which the template fills in.
 type settings struct {
-	TokensTable   string        `env:"LLM_PROXY_TOKENS_TABLE,notEmpty" help:"table of tokens"`
 	ControlTable  string        `env:"LLM_PROXY_CONTROL_TABLE,notEmpty" help:"table of projects, listings and audit"`
 	SealingSecret string        `env:"LLM_PROXY_SEALING_SECRET,notEmpty" help:"name or ARN of the secret that provider keys are opened with"`
 	LogLevel      zapcore.Level `env:"LLM_PROXY_LOG_LEVEL" envDefault:"info" help:"least severe level that is logged: debug, info, warn or error"`
@@ -66,7 +65,7 @@ func join(environ []string) (*rotate.Keeper, *s3.Client, error) {
 	}
 	keeper := rotate.New(rotate.Config{
 		Secrets: secretsmanager.NewFromConfig(aws), SecretID: s.SealingSecret, Log: log,
-		Store: dynamo.New(aws, dynamo.Config{Tokens: s.TokensTable, Control: s.ControlTable, Log: log}),
+		Store: dynamo.New(aws, dynamo.Config{Control: s.ControlTable, Log: log}),
 	})
 	return keeper, s3.NewFromConfig(aws, func(o *s3.Options) { o.UsePathStyle = base.PathStyle(aws) }), nil
 }

@@ -63,7 +63,7 @@ func start(t *testing.T) (*cloud, cfn.CustomResourceFunction) {
 	} {
 		t.Setenv(name, value)
 	}
-	return c, resource([]string{"LLM_PROXY_TOKENS_TABLE=t", "LLM_PROXY_CONTROL_TABLE=c", "LLM_PROXY_SEALING_SECRET=sealing"})
+	return c, resource([]string{"LLM_PROXY_CONTROL_TABLE=c", "LLM_PROXY_SEALING_SECRET=sealing"})
 }
 
 func version(v any) map[string]any { return map[string]any{"SealingKeyVersion": v} }
@@ -104,7 +104,7 @@ func TestWhatCannotBeDoneIsTold(t *testing.T) {
 	}
 	unset := resource(nil)
 	_, _, err := unset(t.Context(), cfn.Event{RequestType: cfn.RequestCreate, ResourceProperties: version("1")})
-	for _, name := range []string{"LLM_PROXY_TOKENS_TABLE", "LLM_PROXY_CONTROL_TABLE", "LLM_PROXY_SEALING_SECRET"} {
+	for _, name := range []string{"LLM_PROXY_CONTROL_TABLE", "LLM_PROXY_SEALING_SECRET"} {
 		require.ErrorContains(t, err, name)
 	}
 	_, _, err = unset(t.Context(), cfn.Event{RequestType: cfn.RequestDelete})
