@@ -1,0 +1,123 @@
+package main
+
+import (
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/stretchr/testify/require"
+	"github.com/tidwall/gjson"
+
+	"github.com/sofatutor/llm-proxy/functions/internal/effects"
+	"github.com/sofatutor/llm-proxy/internal/llmproxy"
+	"github.com/sofatutor/llm-proxy/internal/seal"
+	"github.com/sofatutor/llm-proxy/internal/store/dynamo"
+	"github.com/sofatutor/llm-proxy/internal/store/dynamo/dynamolocal"
+)
+
+func TestEachSettingChangesSomething(t *testing.T) {
+	engine, err := dynamolocal.Start(t.Context())
+	if err != nil {
+		t.Skipf("SKIPPED, the function needs a store: %v", err)
+	}
+	t.Cleanup(func() { require.NoError(t, engine.Close()) })
+	secret := seal.NewSecret()
+	public, err := seal.PublicKey(secret)
+	require.NoError(t, err)
+	for _, name := range []string{"usual", "other"} {
+		store := dynamo.New(engine.Config(), dynamo.Config{Tokens: name + "-tokens", Control: name + "-control"})
+		require.NoError(t, store.CreateTables(t.Context()))
+		require.NoError(t, store.Close())
+	}
+	aws := effects.Listen(t)
+	t.Setenv("AWS_ENDPOINT_URL_DYNAMODB", engine.URL)
+	// ask sends a request to the function with settings that differ from the usual.
+	ask := func(t *testing.T, method, path, body string, change ...string) *httptest.ResponseRecorder {
+		t.Helper()
+		h, err := join(append([]string{
+			"LLM_PROXY_TOKENS_TABLE=usual-tokens", "LLM_PROXY_CONTROL_TABLE=usual-control", "LLM_PROXY_SEALING_PUBLIC_KEY=" + public, "LLM_PROXY_KEYS_PREFIX=usual/",
+			"MANAGEMENT_TOKEN=" + fakeToken,
+		}, change...))
+		require.NoError(t, err)
+		defer h.Close()
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(method, path, strings.NewReader(body))
+		r.Header.Set("Authorization", "Bearer "+fakeToken)
+		r.Header.Set("Content-Type", "application/json")
+		h.ServeHTTP(w, r)
+		return w
+	}
+	project := func(t *testing.T, change ...string) string {
+		t.Helper()
+		w := ask(t, "POST", "/manage/projects", `{"name":"effects","api_key":"sk-fake-effects-effects-effects"}`, change...)
+		require.Equal(t, http.StatusCreated, w.Code, w.Body)
+		return gjson.Get(w.Body.String(), "project_id").Str
+	}
+	mint := func(t *testing.T, project string, change ...string) *httptest.ResponseRecorder {
+		return ask(t, "POST", "/manage/tokens", fmt.Sprintf(`{"project_id":%q,"duration_minutes":5}`, project), change...)
+	}
+	id := project(t)
+	file := filepath.Join(t.TempDir(), "providers.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("default: somebody\nproviders:\n  somebody: {preset: openai}\n"), 0o600))
+
+	effects.Each[settings](t, map[string]func(*testing.T){
+		"LLM_PROXY_TOKENS_TABLE": func(t *testing.T) {
+			minted := mint(t, id)
+			require.Equal(t, http.StatusCreated, minted.Code, minted.Body)
+			path := "/manage/tokens/" + gjson.Get(minted.Body.String(), "id").Str
+			require.Equal(t, http.StatusOK, ask(t, "GET", path, "").Code)
+			require.Equal(t, http.StatusNotFound, ask(t, "GET", path, "", "LLM_PROXY_TOKENS_TABLE=other-tokens").Code)
+		},
+		"LLM_PROXY_CONTROL_TABLE": func(t *testing.T) {
+			require.Equal(t, http.StatusOK, ask(t, "GET", "/manage/projects/"+id, "").Code)
+			require.Equal(t, http.StatusNotFound, ask(t, "GET", "/manage/projects/"+id, "", "LLM_PROXY_CONTROL_TABLE=other-control").Code)
+		},
+		"LLM_PROXY_SEALING_PUBLIC_KEY": func(t *testing.T) {
+			other, err := seal.PublicKey(seal.NewSecret())
+			require.NoError(t, err)
+			for key, opens := range map[string]bool{public: true, other: false} {
+				store := dynamo.New(engine.Config(), dynamo.Config{Tokens: "usual-tokens", Control: "usual-control"})
+				stored, err := llmproxy.ParseUUID(project(t, "LLM_PROXY_SEALING_PUBLIC_KEY="+key))
+				require.NoError(t, err)
+				p, err := store.Project(t.Context(), llmproxy.ProjectID{UUID: stored})
+				require.NoError(t, err)
+				_, err = seal.NewOpener(seal.Static(secret)).Open(t.Context(), &p)
+				require.Equal(t, opens, err == nil, "%v", err)
+				require.NoError(t, store.Close())
+			}
+		},
+		"LLM_PROXY_KEYS_PREFIX": func(t *testing.T) {
+			refers := `{"name":"refers","api_key_ref":"other/openai"}`
+			require.Equal(t, http.StatusBadRequest, ask(t, "POST", "/manage/projects", refers).Code)
+			require.Equal(t, http.StatusCreated, ask(t, "POST", "/manage/projects", refers, "LLM_PROXY_KEYS_PREFIX=other/").Code)
+		},
+		"LLM_PROXY_OPERATORS_SECRET": func(t *testing.T) {
+			aws.Answers["GetSecretValue"] = fmt.Sprintf(`{"SecretString":%q}`, `{"management_token":"`+fakeToken+`"}`)
+			aws.Heard()
+			require.Equal(t, http.StatusOK, ask(t, "GET", "/manage/projects", "", "MANAGEMENT_TOKEN=", "LLM_PROXY_OPERATORS_SECRET=other-operators").Code)
+			require.Contains(t, aws.Heard(), `"other-operators"`)
+		},
+		"MANAGEMENT_TOKEN": func(t *testing.T) {
+			require.Equal(t, http.StatusOK, ask(t, "GET", "/manage/projects", "").Code)
+			require.Equal(t, http.StatusUnauthorized, ask(t, "GET", "/manage/projects", "", "MANAGEMENT_TOKEN="+strings.Repeat("x", 40)).Code)
+		},
+		"LLM_PROXY_PROVIDERS": func(t *testing.T) {
+			require.NotContains(t, ask(t, "GET", "/manage/info", "").Body.String(), "somebody")
+			require.Contains(t, ask(t, "GET", "/manage/info", "", "LLM_PROXY_PROVIDERS="+file).Body.String(), "somebody")
+		},
+		"LLM_PROXY_DEFAULT_MAX_REQUESTS": func(t *testing.T) {
+			require.Zero(t, gjson.Get(mint(t, id).Body.String(), "max_requests").Int())
+			require.EqualValues(t, 7, gjson.Get(mint(t, id, "LLM_PROXY_DEFAULT_MAX_REQUESTS=7").Body.String(), "max_requests").Int())
+		},
+		"LLM_PROXY_LOG_LEVEL": func(t *testing.T) {
+			gone := "AWS_ENDPOINT_URL_DYNAMODB" // tables that do not answer are told of
+			t.Setenv(gone, "http://127.0.0.1:1")
+			require.NotEmpty(t, effects.Logged(t, func() { ask(t, "GET", "/manage/projects", "") }))
+			require.Empty(t, effects.Logged(t, func() { ask(t, "GET", "/manage/projects", "", "LLM_PROXY_LOG_LEVEL=fatal") }))
+		},
+	})
+}
