@@ -10,11 +10,13 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -77,6 +79,7 @@ type cloud struct {
 	sealing string
 
 	mu      sync.Mutex
+	heard   []string // path and body of each call
 	onBus   map[string][]llmproxy.Event
 	inQueue map[string][]llmproxy.Event
 	busDown bool
@@ -93,8 +96,10 @@ func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err != nil {
 		return
 	}
+	c.set(func(c *cloud) { c.heard = append(c.heard, r.URL.Path+" "+string(body)) })
 	w.Header().Set("Content-Type", "application/x-amz-json-1.1")
 	switch r.Header.Get("X-Amz-Target") {
+	case "": // S3
 	case "AWSEvents.PutEvents":
 		c.putEvents(w, r, body)
 	case "AmazonSQS.SendMessage":
@@ -301,7 +306,7 @@ func (how setup) start(t testing.TB) *stack {
 	require.NoError(t, err)
 	sealer, err := seal.NewSealer(public)
 	require.NoError(t, err)
-	s.service = manage.New(manage.Config{Store: store, Sealer: sealer, Providers: []string{"openai", "dead", "hasty"}, Default: "openai"})
+	s.service = manage.New(manage.Config{Store: store, Sealer: sealer, Providers: []string{"openai", "dead", "hasty"}, Default: "openai", KeyRefPrefix: "stack/keys/"})
 	s.project, err = s.service.CreateProject(t.Context(), llmproxy.Actor{Name: "local"}, manage.NewProject{Name: "doors", APIKey: llmproxy.NewSecret(providerKey)})
 	require.NoError(t, err)
 
@@ -340,6 +345,39 @@ func (how setup) start(t testing.TB) *stack {
 		}
 	})
 	return s
+}
+
+// hears waits until the cloud has been told a word.
+func (c *cloud) hears(t testing.TB, word string) {
+	t.Helper()
+	require.Eventually(t, func() bool {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		return slices.ContainsFunc(c.heard, func(call string) bool { return strings.Contains(call, word) })
+	}, 20*time.Second, 5*time.Millisecond, "nobody says %q", word)
+}
+
+// with starts the function beside the stack's own, with further or other settings, NAME=value each. Tokens, upstream and cloud are the
+// same.
+func (s *stack) with(t *testing.T, settings ...string) *stack {
+	t.Helper()
+	other := *s
+	other.t, other.log, other.env = t, &output{}, maps.Clone(s.env)
+	for _, setting := range settings {
+		name, value, _ := strings.Cut(setting, "=")
+		other.env[name] = value
+	}
+	var err error
+	other.host, err = lambdahost.New(lambdahost.Config{Bootstrap: bootstrap, Init: time.Minute, Log: other.log, Env: other.env, Processes: 1})
+	require.NoError(t, err)
+	door := httptest.NewServer(other.host.FunctionURL())
+	other.url = door.URL
+	t.Cleanup(func() {
+		require.NoError(t, other.host.Close())
+		s.client.CloseIdleConnections()
+		door.Close()
+	})
+	return &other
 }
 
 // mint makes a token.
