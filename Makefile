@@ -86,7 +86,7 @@ bench: build ## CPU, latency and memory beside a direct call, a bare ReverseProx
 	@go run ./internal/bench/compare
 
 bench-lambda: ## the built function beside a minimal one, at Lambda's shares of a processor: INIT, CPU, memory, sizes
-	@go test -timeout 15m -run '^$$' -bench '^BenchmarkFunction$$' -benchtime 300x ./functions/proxy
+	@go test -timeout 15m -run '^$$' -bench '^Benchmark(Function|Ready)$$' -benchtime 300x ./functions/proxy
 
 generate: ## write generated code anew
 	@go generate ./...
