@@ -390,6 +390,12 @@ func neverDeployed(t template) (broken []string) {
 		if strings.HasPrefix(name, "Local") && r.Get("Condition").Str != "Never" {
 			broken = append(broken, name+" is deployed")
 		}
+		r.Get("Properties.Environment.Variables").ForEach(func(variable, value gjson.Result) bool {
+			if strings.HasPrefix(variable.Str, "AWS_") && compact(value) != `{"Fn::If":["Never","",{"Ref":"AWS::NoValue"}]}` {
+				broken = append(broken, name+" is told "+variable.Str)
+			}
+			return true
+		})
 		if key := r.Get("Properties.RouteKey").Str; strings.Contains(key, "/v1/") && r.Get("Condition").Str != "Never" {
 			broken = append(broken, name+" leads around the function URL")
 		}
@@ -455,8 +461,8 @@ var folders = map[string]string{"Proxy": "proxy", "Management": "management", "S
 
 var setting = regexp.MustCompile("`env:\"([A-Z0-9_]+)(,notEmpty)?\"")
 
-// others are variables of Go's runtime.
-var others = []string{"GOMAXPROCS", "GOGC", "GOMEMLIMIT"}
+// others are variables of Go's runtime, and where AWS is.
+var others = []string{"GOMAXPROCS", "GOGC", "GOMEMLIMIT", "AWS_ENDPOINT_URL", "AWS_ENDPOINT_URL_DYNAMODB"}
 
 func settings(t template) (broken []string) {
 	t.resources("AWS::Lambda::Function", func(name string, r gjson.Result) {

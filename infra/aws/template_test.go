@@ -43,6 +43,7 @@ func TestABrokenTemplateBreaksOnePromise(t *testing.T) {
 		{"nothing costs while nobody calls", "      BillingMode: PAY_PER_REQUEST\n", "      BillingMode: PROVISIONED\n"},
 		{"the emulator leaves out what it lacks alone", "  S3Rule:\n    Type: AWS::Events::Rule\n", "  S3Rule:\n    Type: AWS::Events::Rule\n    Condition: NotEmulated\n"},
 		{"what is for local development is never deployed", "    Type: AWS::ApiGatewayV2::Route\n    Condition: Never\n", "    Type: AWS::ApiGatewayV2::Route\n"},
+		{"what is for local development is never deployed", "&localOnly !If [Never, \"\", !Ref AWS::NoValue]", "&localOnly http://elsewhere.example"},
 		{"the HTTP API stands before the functions", "\nOutputs:\n", "  Late: {Type: AWS::ApiGatewayV2::Route, Properties: {ApiId: !Ref Api, RouteKey: GET /late}}\n\nOutputs:\n"},
 		{"what is kept follows Retention", "    DeletionPolicy: !Ref Retention\n", "    DeletionPolicy: Delete\n"},
 		{"parameters say what they are and what they take", "    AllowedPattern: \"^$|^[^@ ]+@[^@ ]+$\"\n", ""},
