@@ -18,7 +18,7 @@ RACE       = $(shell command -v $${CC:-gcc} >/dev/null && echo -race)
 INFRA      = $(shell go list ./infra/... | grep -v /infra/aws)
 LOCAL      = $(shell go list ./local/... 2>/dev/null | grep -v /sdktest)
 
-.PHONY: help run build ui ui-test test tools lint format check race cover unit rules local api sdk aws fuzz bench bench-lambda generate prices vuln clean
+.PHONY: help run build ui ui-test test tools lint format check race cover unit rules local api sdk aws stack local-api fuzz bench bench-lambda generate prices vuln clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -101,6 +101,14 @@ vuln: tools ## known vulnerabilities in what the programs call; says so where th
 aws: ## the template: linted, translated, asserted, and the built stack deployed to a stand-in for AWS
 	@infra/aws/tools/install.sh
 	@go test -timeout 15m -count=1 ./infra/aws/...
+
+stack: build ## start what servers and functions find on AWS: bus, queues, bucket, secrets (ministack) and tables (DynamoDB Local)
+	@infra/aws/tools/install.sh ministack
+	@go build -o bin/stack ./infra/aws/stack && exec bin/stack
+
+local-api: ## serve the functions by sam local start-api, in containers, on such a stack; ADDR=127.0.0.1:3000
+	@infra/aws/tools/install.sh ministack sam
+	@go build -o bin/stack ./infra/aws/stack && exec bin/stack -api -addr $(or $(ADDR),127.0.0.1:3000)
 
 # What `sam build` calls for each function, with ARTIFACTS_DIR set. GOARCH=amd64 goes with the parameter Architecture=x86_64.
 build-Proxy:        ; @$(call build-function,proxy)
