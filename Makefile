@@ -45,10 +45,11 @@ check: ## lint, known vulnerabilities and the tests with the race detector
 tools: ## install the pinned tools outside the tree
 	@infra/tools/install.sh
 
-lint: tools ## format, vet and golangci-lint, which runs staticcheck, errcheck, bodyclose and more
+lint: tools ## format, vet, workflows and golangci-lint, which runs staticcheck, errcheck, bodyclose and more
 	@unformatted=$$($(TOOLS)/gofumpt -l .); if [ -n "$$unformatted" ]; then \
 		printf 'not in gofumpt form (make format):\n%s\n' "$$unformatted" >&2; exit 1; fi
 	@go vet ./...
+	@$(TOOLS)/actionlint -shellcheck= -pyflakes=
 	@$(TOOLS)/golangci-lint run ./...
 
 format: tools ## write all Go files in gofumpt form
