@@ -2,6 +2,7 @@ package main
 
 import (
 	"archive/zip"
+	"compress/flate"
 	"fmt"
 	"io"
 	"net/http"
@@ -156,6 +157,7 @@ func sizes(b *testing.B, program string) (binary, zipped float64) {
 	defer file.Close()
 	var archive strings.Builder
 	w := zip.NewWriter(&archive)
+	w.RegisterCompressor(zip.Deflate, func(out io.Writer) (io.WriteCloser, error) { return flate.NewWriter(out, flate.BestCompression) })
 	entry, err := w.Create("bootstrap")
 	require.NoError(b, err)
 	n, err := io.Copy(entry, file)

@@ -2,6 +2,7 @@ package aws
 
 import (
 	"fmt"
+	"reflect"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -212,7 +213,13 @@ func tableLayout(t template) (broken []string) {
 			PartitionKey: p.Get(`KeySchema.#(KeyType=="HASH").AttributeName`).Str, SortKey: p.Get(`KeySchema.#(KeyType=="RANGE").AttributeName`).Str,
 			TTL: p.Get("TimeToLiveSpecification.AttributeName").Str,
 		}
-		if got != want || !p.Get("TimeToLiveSpecification.Enabled").Bool() || p.Get("GlobalSecondaryIndexes").Exists() {
+		for _, index := range p.Get("GlobalSecondaryIndexes").Array() {
+			got.Indexes = append(got.Indexes, dynamo.Index{
+				Name:         index.Get("IndexName").Str,
+				PartitionKey: index.Get(`KeySchema.#(KeyType=="HASH").AttributeName`).Str, SortKey: index.Get(`KeySchema.#(KeyType=="RANGE").AttributeName`).Str,
+			})
+		}
+		if !reflect.DeepEqual(got, want) || !p.Get("TimeToLiveSpecification.Enabled").Bool() {
 			broken = append(broken, fmt.Sprintf("%s is %+v with TTL %v, the store wants %+v", name, got, p.Get("TimeToLiveSpecification.Enabled").Bool(), want))
 		}
 	}
