@@ -16,6 +16,8 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/sofatutor/llm-proxy/functions/internal/base"
+	"github.com/sofatutor/llm-proxy/functions/internal/secret"
+	"github.com/sofatutor/llm-proxy/functions/internal/signin"
 	"github.com/sofatutor/llm-proxy/internal/admin"
 	"github.com/sofatutor/llm-proxy/internal/lambdahttp"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
@@ -35,6 +37,11 @@ type settings struct {
 
 	OperatorsSecret string `env:"LLM_PROXY_OPERATORS_SECRET" help:"name or ARN of the secret that holds the management token"`
 	ManagementToken string `env:"MANAGEMENT_TOKEN" help:"the management token itself, for development; it wins over the secret"`
+
+	AdminSecret   string `env:"LLM_PROXY_ADMIN_SECRET" help:"name or ARN of the secret that holds user and password of the admin site (default: there is no site)"`
+	AdminUser     string `env:"ADMIN_USER" envDefault:"admin" help:"who may sign in, for development"`
+	AdminPassword string `env:"ADMIN_PASSWORD" help:"the password itself, for development; user and password then win over the secret"`
+	SiteURL       string `env:"LLM_PROXY_SITE_URL" help:"origin of the admin site, whose pages may change things"`
 
 	Providers   string        `env:"LLM_PROXY_PROVIDERS" help:"file with upstreams and their endpoints, a providers.yaml (default: OpenAI, built in)"`
 	MaxRequests int64         `env:"LLM_PROXY_DEFAULT_MAX_REQUESTS" help:"lifetime cap of a token minted without one (default: none)"`
@@ -82,18 +89,32 @@ func join(environ []string) (*manage.Handler, error) {
 	if err != nil {
 		return nil, err
 	}
-	operators, err := s.authenticator(secretsmanager.NewFromConfig(aws))
+	secrets := secretsmanager.NewFromConfig(aws)
+	bearer, err := s.bearer(secrets)
 	if err != nil {
 		return nil, err
 	}
+	store := dynamo.New(aws, dynamo.Config{Tokens: s.TokensTable, Control: s.ControlTable, Log: log})
+	service := manage.New(manage.Config{
+		Store:  store,
+		Sealer: sealer, Providers: slices.Sorted(maps.Keys(providers.Providers)), Default: providers.Default,
+		KeyRefPrefix: s.KeysPrefix, DefaultMaxRequests: s.MaxRequests,
+	})
+	refusals := manage.NewRefusals(service, log)
+	authenticators := []manage.Authenticator{bearer}
+	if s.AdminSecret != "" || s.AdminPassword != "" {
+		sessions, err := signin.New(signin.Config{
+			Secrets: secrets, SecretID: s.AdminSecret, User: s.AdminUser, Password: llmproxy.NewSecret(s.AdminPassword),
+			Admin: admin.Config{Store: store, Refusals: refusals, Origins: base.Origins(s.SiteURL), Log: log},
+		})
+		if err != nil {
+			return nil, err
+		}
+		authenticators = append(authenticators, sessions)
+	}
 	return manage.NewHandler(manage.HandlerConfig{
-		Service: manage.New(manage.Config{
-			Store:  dynamo.New(aws, dynamo.Config{Tokens: s.TokensTable, Control: s.ControlTable, Log: log}),
-			Sealer: sealer, Providers: slices.Sorted(maps.Keys(providers.Providers)), Default: providers.Default,
-			KeyRefPrefix: s.KeysPrefix, DefaultMaxRequests: s.MaxRequests,
-		}),
-		Authenticators: []manage.Authenticator{operators},
-		Providers:      providers, Version: version, Store: "dynamodb", Bus: "eventbridge", Region: aws.Region, PublicURL: strings.TrimRight(s.PublicURL, "/"),
+		Service: service, Refusals: refusals, Authenticators: authenticators,
+		Providers: providers, Version: version, Store: "dynamodb", Bus: "eventbridge", Region: aws.Region, PublicURL: strings.TrimRight(s.PublicURL, "/"),
 		Limits: manage.Limits{
 			RequestBytes: proxyRequestBytes, Answer: proxyTimeout, SignInFailures: admin.MaxFailures, SessionIdle: admin.IdleTime, Session: admin.LongestUse,
 		},
@@ -102,13 +123,13 @@ func join(environ []string) (*manage.Handler, error) {
 	})
 }
 
-// authenticator is by the token of the settings, else by that of the secret.
-func (s *settings) authenticator(secrets secretsReader) (manage.Authenticator, error) {
+// bearer authenticates by the management token of the settings, else by that of the secret.
+func (s *settings) bearer(secrets secret.Reader) (manage.Authenticator, error) {
 	switch {
 	case s.ManagementToken != "":
 		return manage.NewBearer(llmproxy.NewSecret(s.ManagementToken))
 	case s.OperatorsSecret == "":
 		return nil, errors.New("settings: LLM_PROXY_OPERATORS_SECRET is not set, and neither is MANAGEMENT_TOKEN")
 	}
-	return &operators{secrets: secrets, id: s.OperatorsSecret}, nil
+	return newOperators(secrets, s.OperatorsSecret), nil
 }

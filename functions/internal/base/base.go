@@ -38,6 +38,14 @@ func Providers(path string) (*provider.Set, error) {
 	return provider.Load(path)
 }
 
+// Origins are those whose pages may change things beside the one that a request was sent to: the site's, where it has a URL.
+func Origins(publicURL string) []string {
+	if publicURL == "" {
+		return nil
+	}
+	return []string{publicURL}
+}
+
 // Log logs JSON lines to standard error, which Lambda keeps.
 func Log(level zapcore.Level) (*zap.Logger, error) {
 	cfg := zap.NewProductionConfig()
