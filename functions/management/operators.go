@@ -12,7 +12,9 @@ import (
 
 // operators authenticates by the management token in the operators secret, {"management_token": "..."}. It implements
 // [manage.Authenticator].
-type operators struct{ secret.Value[manage.Authenticator] }
+type operators struct {
+	secret.Value[manage.Authenticator]
+}
 
 func newOperators(secrets secret.Reader, id string) *operators {
 	return &operators{secret.Value[manage.Authenticator]{Reader: secrets, ID: id, Make: func(text string) (manage.Authenticator, error) {

@@ -25,6 +25,11 @@ func contents(ctx context.Context, client *s3.Client, e *cfn.Event) error {
 	if !ok || bucket == "" {
 		return errors.New("the property Bucket is missing")
 	}
+	return empty(ctx, client, bucket)
+}
+
+// empty deletes all that is in a bucket, older versions and marks of deletions too. A bucket that is not there is empty.
+func empty(ctx context.Context, client *s3.Client, bucket string) error {
 	pages := s3.NewListObjectVersionsPaginator(client, &s3.ListObjectVersionsInput{Bucket: &bucket})
 	for pages.HasMorePages() {
 		page, err := pages.NextPage(ctx)
@@ -42,16 +47,24 @@ func contents(ctx context.Context, client *s3.Client, e *cfn.Event) error {
 		for _, m := range page.DeleteMarkers {
 			all = append(all, types.ObjectIdentifier{Key: m.Key, VersionId: m.VersionId})
 		}
-		if len(all) == 0 {
-			continue
+		if err := remove(ctx, client, bucket, all); err != nil {
+			return err
 		}
-		out, err := client.DeleteObjects(ctx, &s3.DeleteObjectsInput{Bucket: &bucket, Delete: &types.Delete{Objects: all, Quiet: aws.Bool(true)}})
-		if err != nil {
-			return fmt.Errorf("delete what is in %s: %w", bucket, err)
-		}
-		if len(out.Errors) > 0 {
-			return fmt.Errorf("delete %s in %s: %s", aws.ToString(out.Errors[0].Key), bucket, aws.ToString(out.Errors[0].Message))
-		}
+	}
+	return nil
+}
+
+// remove deletes objects, or the versions that are named.
+func remove(ctx context.Context, client *s3.Client, bucket string, objects []types.ObjectIdentifier) error {
+	if len(objects) == 0 {
+		return nil
+	}
+	out, err := client.DeleteObjects(ctx, &s3.DeleteObjectsInput{Bucket: &bucket, Delete: &types.Delete{Objects: objects, Quiet: aws.Bool(true)}})
+	if err != nil {
+		return fmt.Errorf("delete what is in %s: %w", bucket, err)
+	}
+	if len(out.Errors) > 0 {
+		return fmt.Errorf("delete %s in %s: %s", aws.ToString(out.Errors[0].Key), bucket, aws.ToString(out.Errors[0].Message))
 	}
 	return nil
 }

@@ -66,7 +66,7 @@ func TestTheBucketIsEmptiedWithTheStackWhereRetentionSaysSo(t *testing.T) {
 	} {
 		t.Setenv(name, value)
 	}
-	set := resource([]string{"LLM_PROXY_TOKENS_TABLE=t", "LLM_PROXY_CONTROL_TABLE=c", "LLM_PROXY_SEALING_SECRET=sealing"})
+	set := resource([]string{"LLM_PROXY_TOKENS_TABLE=t", "LLM_PROXY_CONTROL_TABLE=c", "LLM_PROXY_SEALING_SECRET=sealing"}, nil)
 	ask := func(kind cfn.RequestType, retention, name string) error {
 		id, _, err := set(t.Context(), cfn.Event{
 			RequestType: kind, ResourceType: "Custom::Contents", PhysicalResourceID: contentsID, ResourceProperties: map[string]any{"Bucket": name, "Retention": retention},

@@ -1,10 +1,12 @@
 // Setup is the function behind the stack's custom resources. It derives the public key that management seals provider keys with, and makes
-// a new sealing secret when the stack's SealingKeyVersion is raised; and it empties the bucket of a stack that goes for good.
+// a new sealing secret when the stack's SealingKeyVersion is raised; it brings the admin site to its bucket; and it empties the buckets of
+// a stack that goes for good.
 package main
 
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"os"
 	"strconv"
 
@@ -15,6 +17,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/sofatutor/llm-proxy/functions/internal/base"
+	"github.com/sofatutor/llm-proxy/internal/admin"
 	"github.com/sofatutor/llm-proxy/internal/seal/rotate"
 	"github.com/sofatutor/llm-proxy/internal/store/dynamo"
 )
@@ -26,11 +29,11 @@ type settings struct {
 	LogLevel      zapcore.Level `env:"LLM_PROXY_LOG_LEVEL" envDefault:"info" help:"least severe level that is logged: debug, info, warn or error"`
 }
 
-func main() { lambda.Start(cfn.LambdaWrap(resource(os.Environ()))) }
+func main() { lambda.Start(cfn.LambdaWrap(resource(os.Environ(), admin.Site()))) }
 
-// resource serves the custom resources. What cannot be joined is told with each request: an exit would let CloudFormation wait for an hour.
-func resource(environ []string) cfn.CustomResourceFunction {
-	keeper, bucket, err := join(environ)
+// resource serves the custom resources; files are the admin site. What cannot be joined is told with each request: an exit would let CloudFormation wait for an hour.
+func resource(environ []string, files fs.FS) cfn.CustomResourceFunction {
+	keeper, client, err := join(environ)
 	return func(ctx context.Context, e cfn.Event) (string, map[string]any, error) {
 		switch {
 		case e.RequestType == cfn.RequestDelete && err != nil:
@@ -38,7 +41,10 @@ func resource(environ []string) cfn.CustomResourceFunction {
 		case err != nil:
 			return physicalID, nil, err
 		case e.ResourceType == "Custom::Contents":
-			return contentsID, nil, contents(ctx, bucket, &e)
+			return contentsID, nil, contents(ctx, client, &e)
+		case e.ResourceType == "Custom::Site":
+			id, err := site(ctx, client, files, &e)
+			return id, nil, err
 		case e.RequestType == cfn.RequestDelete:
 			return e.PhysicalResourceID, nil, nil // tables and secrets are the stack's
 		}

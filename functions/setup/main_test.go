@@ -63,7 +63,7 @@ func start(t *testing.T) (*cloud, cfn.CustomResourceFunction) {
 	} {
 		t.Setenv(name, value)
 	}
-	return c, resource([]string{"LLM_PROXY_CONTROL_TABLE=c", "LLM_PROXY_SEALING_SECRET=sealing"})
+	return c, resource([]string{"LLM_PROXY_CONTROL_TABLE=c", "LLM_PROXY_SEALING_SECRET=sealing"}, nil)
 }
 
 func version(v any) map[string]any { return map[string]any{"SealingKeyVersion": v} }
@@ -102,7 +102,7 @@ func TestWhatCannotBeDoneIsTold(t *testing.T) {
 		_, _, err := set(t.Context(), cfn.Event{RequestType: cfn.RequestCreate, ResourceProperties: version(wrong)})
 		require.ErrorContains(t, err, "SealingKeyVersion")
 	}
-	unset := resource(nil)
+	unset := resource(nil, nil)
 	_, _, err := unset(t.Context(), cfn.Event{RequestType: cfn.RequestCreate, ResourceProperties: version("1")})
 	for _, name := range []string{"LLM_PROXY_CONTROL_TABLE", "LLM_PROXY_SEALING_SECRET"} {
 		require.ErrorContains(t, err, name)

@@ -2,9 +2,9 @@ package aws
 
 import (
 	"fmt"
-	"reflect"
 	"os"
 	"path/filepath"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"

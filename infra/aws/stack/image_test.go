@@ -130,7 +130,9 @@ func TestTheImageOfTheServer(t *testing.T) {
 		require.NoError(t, d.try(nil, "rm", "--force", "--volumes", id))
 	})
 	inspect := func(path string) gjson.Result { return gjson.Get(d.run("inspect", id), "0."+path) }
-	require.Eventually(t, func() bool { return inspect("State.Health.Status").Str == "healthy" || !inspect("State.Running").Bool() }, patience, 200*time.Millisecond)
+	require.Eventually(t, func() bool {
+		return inspect("State.Health.Status").Str == "healthy" || !inspect("State.Running").Bool()
+	}, patience, 200*time.Millisecond)
 	require.Equal(t, "healthy", inspect("State.Health.Status").Str, inspect("State").Raw)
 	require.Equal(t, "ok", gjson.Get(d.run("exec", id, "/llm-proxy", "server", "health"), "status").Str)
 	require.Equal(t, "65532:65532", inspect("Config.User").Str)

@@ -8,7 +8,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
-	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -25,7 +24,7 @@ type Cloud struct {
 	mu      sync.Mutex
 	ill     Illness
 	records map[Place][]Record
-	objects map[string][]byte
+	objects map[string]object // by bucket/key
 }
 
 // Place is where an event may have come to.
@@ -67,7 +66,11 @@ func (c *Cloud) Records(where Place) []Record {
 func (c *Cloud) Objects() map[string][]byte {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return maps.Clone(c.objects)
+	all := make(map[string][]byte, len(c.objects))
+	for name, o := range c.objects {
+		all[name] = o.body
+	}
+	return all
 }
 
 // maxBody is the most that a call may have.
@@ -97,9 +100,9 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case target == "secretsmanager.GetSecretValue":
 		breakOff(ill.Secrets)
 		c.getSecret(w, body)
-	case target == "" && r.Method == http.MethodPut:
+	case target == "" && strings.Trim(r.URL.Path, "/") != "":
 		breakOff(ill.Bucket)
-		c.putObject(w, r, body)
+		c.bucket(w, r, body)
 	default:
 		refuse(w, http.StatusNotImplemented, "UnknownOperationException")
 	}
@@ -160,21 +163,6 @@ func (c *Cloud) getSecret(w http.ResponseWriter, body []byte) {
 		return
 	}
 	answer(w, map[string]string{"Name": in.SecretId, "SecretString": value})
-}
-
-// putObject takes an object of a bucket that stands in the path.
-func (c *Cloud) putObject(w http.ResponseWriter, r *http.Request, body []byte) {
-	if strings.Contains(r.Header.Get("Content-Encoding"), "aws-chunked") {
-		refuse(w, http.StatusNotImplemented, "NotImplemented")
-		return
-	}
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.objects == nil {
-		c.objects = map[string][]byte{}
-	}
-	c.objects[strings.TrimPrefix(r.URL.Path, "/")] = body
-	w.WriteHeader(http.StatusOK)
 }
 
 func (c *Cloud) take(where Place, r Record) {

@@ -2,8 +2,11 @@ package cloud_test
 
 import (
 	"bytes"
+	"io"
+	"maps"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"sync/atomic"
 	"testing"
 
@@ -12,6 +15,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	s3types "github.com/aws/aws-sdk-go-v2/service/s3/types"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/stretchr/testify/require"
@@ -66,6 +70,38 @@ func TestTheSDKFindsBusQueueBucketAndSecrets(t *testing.T) {
 	}
 	_, err = secrets.ListSecrets(t.Context(), nil)
 	require.ErrorContains(t, err, "UnknownOperationException")
+}
+
+func TestABucketKeepsWhatItIsGivenUntilItIsDeleted(t *testing.T) {
+	c := &cloud.Cloud{}
+	client := s3.NewFromConfig(serve(t, c), func(o *s3.Options) { o.UsePathStyle = true })
+	bucket := aws.String("site")
+	for _, key := range []string{"index.html", "assets/a&b.js"} {
+		_, err := client.PutObject(t.Context(), &s3.PutObjectInput{
+			Bucket: bucket, Key: &key, Body: bytes.NewReader([]byte(key)), ContentType: aws.String("text/x-fake"), CacheControl: aws.String("no-cache"),
+		})
+		require.NoError(t, err)
+	}
+	_, err := client.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("other"), Key: aws.String("k")})
+	require.NoError(t, err)
+	got, err := client.GetObject(t.Context(), &s3.GetObjectInput{Bucket: bucket, Key: aws.String("assets/a&b.js")})
+	require.NoError(t, err)
+	body, err := io.ReadAll(got.Body)
+	require.NoError(t, err)
+	require.Equal(t, []string{"assets/a&b.js", "text/x-fake", "no-cache"}, []string{string(body), *got.ContentType, *got.CacheControl})
+	_, err = client.GetObject(t.Context(), &s3.GetObjectInput{Bucket: bucket, Key: aws.String("not-there")})
+	require.ErrorContains(t, err, "AccessDenied")
+
+	listed, err := client.ListObjectsV2(t.Context(), &s3.ListObjectsV2Input{Bucket: bucket})
+	require.NoError(t, err)
+	require.Len(t, listed.Contents, 2)
+	versions, err := client.ListObjectVersions(t.Context(), &s3.ListObjectVersionsInput{Bucket: bucket})
+	require.NoError(t, err)
+	require.Len(t, versions.Versions, 2)
+	require.Equal(t, "assets/a&b.js", *versions.Versions[0].Key)
+	_, err = client.DeleteObjects(t.Context(), &s3.DeleteObjectsInput{Bucket: bucket, Delete: &s3types.Delete{Objects: []s3types.ObjectIdentifier{{Key: versions.Versions[0].Key, VersionId: versions.Versions[0].VersionId}}}})
+	require.NoError(t, err)
+	require.Equal(t, []string{"other/k", "site/index.html"}, slices.Sorted(maps.Keys(c.Objects())))
 }
 
 func TestWhatIsIllAnswersNothingAndTakesNothing(t *testing.T) {
