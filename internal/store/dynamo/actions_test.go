@@ -72,22 +72,46 @@ func (a *actions) watch(cfg *aws.Config) {
 	})(cfg)
 }
 
-// split spends over one store and manages over another, as the proxy and management do with their roles.
+// split spends over one store, signs in over another and manages over a third, as the functions do with their roles.
 type split struct {
 	*dynamo.Store
-	spender *dynamo.Store
+	spender, door *dynamo.Store
 }
 
 func (s split) Spend(ctx context.Context, id llmproxy.TokenID, hash llmproxy.TokenHash, now time.Time) (llmproxy.Token, llmproxy.Project, error) {
 	return s.spender.Spend(ctx, id, hash, now)
 }
 
+func (s split) CreateSession(ctx context.Context, session llmproxy.Session, entry llmproxy.AuditEntry) error {
+	return s.door.CreateSession(ctx, session, entry)
+}
+
+func (s split) Session(ctx context.Context, hash llmproxy.SessionHash) (llmproxy.Session, error) {
+	return s.door.Session(ctx, hash)
+}
+
+func (s split) ExtendSession(ctx context.Context, session llmproxy.Session) error {
+	return s.door.ExtendSession(ctx, session)
+}
+
+func (s split) EndSession(ctx context.Context, hash llmproxy.SessionHash, entry llmproxy.AuditEntry) error {
+	return s.door.EndSession(ctx, hash, entry)
+}
+
+func (s split) CountSignIn(ctx context.Context, attempt llmproxy.SignIn) (time.Duration, error) {
+	return s.door.CountSignIn(ctx, attempt)
+}
+
+func (s split) ForgiveSignIn(ctx context.Context, attempt llmproxy.SignIn) error {
+	return s.door.ForgiveSignIn(ctx, attempt)
+}
+
 // TestEachRoleDoesWhatItIsAllowed: the whole suite, a large batch and a sweep use exactly the actions that the roles are given.
 func TestEachRoleDoesWhatItIsAllowed(t *testing.T) {
-	var spends, manages actions
+	var spends, signsIn, manages actions
 	configs := map[storetest.Store]dynamo.Config{}
 	join := func(t *testing.T, cfg dynamo.Config) storetest.Store {
-		s := split{Store: open(t, cfg, manages.watch), spender: open(t, cfg, spends.watch)}
+		s := split{Store: open(t, cfg, manages.watch), spender: open(t, cfg, spends.watch), door: open(t, cfg, signsIn.watch)}
 		configs[s] = cfg
 		return s
 	}
@@ -112,8 +136,10 @@ func TestEachRoleDoesWhatItIsAllowed(t *testing.T) {
 	require.NoError(t, err)
 	require.Equal(t, int64(52), removed)
 	require.NoError(t, s.spender.Close())
+	require.NoError(t, s.door.AppendAudit(context.Background(), storetest.Entry("session.create", storetest.Noon)))
 
 	require.Equal(t, declared(dynamo.SpendActions), slices.Sorted(maps.Keys(spends.seen)))
+	require.Equal(t, declared(dynamo.SignInActions), slices.Sorted(maps.Keys(signsIn.seen)))
 	require.Equal(t, declared(dynamo.ManageActions), slices.Sorted(maps.Keys(manages.seen)))
 }
 

@@ -50,6 +50,8 @@ type Actions struct{ Tokens, Control []string }
 var (
 	// SpendActions are those of Spend and Ping: the proxy's.
 	SpendActions = Actions{Tokens: []string{"UpdateItem"}, Control: []string{"GetItem"}}
+	// SignInActions are those of sessions, of what counts against a sign-in, and of AppendAudit: the admin side's.
+	SignInActions = Actions{Control: []string{"DeleteItem", "GetItem", "PutItem"}}
 	// ManageActions are those of everything else but CreateTables.
 	ManageActions = Actions{
 		Tokens:  []string{"BatchGetItem", "BatchWriteItem", "GetItem", "PutItem", "UpdateItem"},
