@@ -114,6 +114,7 @@ local-api: ## serve the functions by sam local start-api, in containers, on such
 # What `sam build` calls for each function, with ARTIFACTS_DIR set. GOARCH=amd64 goes with the parameter Architecture=x86_64.
 build-Proxy:        ; @$(call build-function,proxy)
 build-Management:   ; @$(call build-function,management,-X main.version=$(VERSION))
+build-Admin:        ; @$(call build-function,admin)
 build-S3Dispatcher: ; @$(call build-function,dispatcher)
 build-Redrive:      ; @$(call build-function,redrive)
 build-Setup:        ; @$(call build-function,setup)
