@@ -24,8 +24,9 @@ var promises = []struct {
 	{"no role has a wildcard for actions", wildcardActions},
 	{"no role has a wildcard for resources beyond its prefixes", wildcardResources},
 	{"only the proxy and setup read the sealing secret", sealingSecret},
-	{"the proxy and management may do with the tables what their store does, and no more", storeActions},
+	{"functions may do with the tables what their store does, and no more", storeActions},
 	{"each function has a role of its own", ownRoles},
+	{"operators' secrets are read by those alone who let operators in", operatorsSecrets},
 	{"tables are as the store lays them out", tableLayout},
 	{"tables can be restored to any moment", pointInTime},
 	{"what is kept is encrypted", encryption},
@@ -44,6 +45,11 @@ var promises = []struct {
 	{"parameters say what they are and what they take", parameters},
 	{"outputs tell how to go on", outputs},
 	{"each function has the settings it needs, and no other", settings},
+	{"the site's bucket is read by its distribution alone", siteBucket},
+	{"the site's pages have the headers that the server gives them", siteHeaders},
+	{"each path of the site leads where it belongs, and answers of the API are never kept", sitePaths},
+	{"a site that was built anew is brought to its bucket", sitePages},
+	{"without AdminSite there is nothing of the site", siteCondition},
 }
 
 // template is a translated one.
@@ -66,7 +72,7 @@ func (t template) properties(name string) gjson.Result {
 	return t.Get("Resources." + name + ".Properties")
 }
 
-// grant is a statement of a role's policy.
+// grant is a statement of a role's policy, or of one that is added to it.
 type grant struct {
 	role      string
 	actions   []string
@@ -74,9 +80,9 @@ type grant struct {
 }
 
 func (t template) grants() (all []grant) {
-	t.resources("AWS::IAM::Role", func(name string, r gjson.Result) {
-		for _, s := range r.Get("Properties.Policies.#.PolicyDocument.Statement|@flatten").Array() {
-			g := grant{role: name}
+	add := func(role string, statements gjson.Result) {
+		for _, s := range statements.Array() {
+			g := grant{role: role}
 			for _, a := range list(s.Get("Action")) {
 				g.actions = append(g.actions, a.Str)
 			}
@@ -84,6 +90,14 @@ func (t template) grants() (all []grant) {
 				g.resources = append(g.resources, res.Raw)
 			}
 			all = append(all, g)
+		}
+	}
+	t.resources("AWS::IAM::Role", func(name string, r gjson.Result) {
+		add(name, r.Get("Properties.Policies.#.PolicyDocument.Statement|@flatten"))
+	})
+	t.resources("AWS::IAM::Policy", func(_ string, r gjson.Result) {
+		for _, role := range r.Get("Properties.Roles.#.Ref").Array() {
+			add(role.Str, r.Get("Properties.PolicyDocument.Statement"))
 		}
 	})
 	return all
@@ -146,7 +160,7 @@ func wildcardActions(t template) (broken []string) {
 }
 
 // prefixes are the resources that end with a wildcard on purpose.
-var prefixes = []string{"${Bucket.Arn}/events/*", "${Bucket.Arn}/requests/*", "secret:${AWS::StackName}/keys/*"}
+var prefixes = []string{"${Bucket.Arn}/events/*", "${Bucket.Arn}/requests/*", "${SiteBucket.Arn}/*", "secret:${AWS::StackName}/keys/*"}
 
 func wildcardResources(t template) (broken []string) {
 	for _, g := range t.grants() {
@@ -175,7 +189,7 @@ func sealingSecret(t template) (broken []string) {
 }
 
 func storeActions(t template) (broken []string) {
-	for role, want := range map[string]dynamo.Actions{"ProxyRole": dynamo.SpendActions, "ManagementRole": dynamo.ManageActions} {
+	for role, want := range map[string]dynamo.Actions{"ProxyRole": dynamo.SpendActions, "ManagementRole": dynamo.ManageActions, "AdminRole": dynamo.SignInActions} {
 		for table, actions := range map[string][]string{"Tokens": want.Tokens, "Control": want.Control} {
 			var got []string
 			for _, g := range t.grants() {
@@ -203,6 +217,22 @@ func ownRoles(t template) (broken []string) {
 			broken = append(broken, name+" has the role "+role)
 		}
 	})
+	return broken
+}
+
+func operatorsSecrets(t template) (broken []string) {
+	for secret, want := range map[string][]string{"OperatorsSecret": {"ManagementRole"}, "AdminSecret": {"AdminRole", "ManagementRole"}} {
+		var got []string
+		for _, g := range t.grants() {
+			if slices.ContainsFunc(g.resources, func(r string) bool { return strings.Contains(r, `"`+secret+`"`) }) {
+				got = append(got, g.role)
+			}
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, want) {
+			broken = append(broken, fmt.Sprintf("%s is read by %v, and meant for %v", secret, got, want))
+		}
+	}
 	return broken
 }
 
@@ -256,9 +286,11 @@ func publicAccess(t template) (broken []string) {
 			}
 		}
 	})
-	deny := t.Get("Resources.BucketPolicy.Properties.PolicyDocument.Statement.0")
-	if deny.Get("Effect").Str != "Deny" || deny.Get(`Condition.Bool.aws\:SecureTransport`).Str != "false" {
-		broken = append(broken, "the bucket can be reached without TLS")
+	for _, name := range []string{"Bucket", "SiteBucket"} {
+		deny := t.properties(name + "Policy").Get("PolicyDocument.Statement.0")
+		if deny.Get("Effect").Str != "Deny" || deny.Get(`Condition.Bool.aws\:SecureTransport`).Str != "false" || !strings.Contains(deny.Get("Resource").Raw, `"${`+name+`.Arn}/*"`) {
+			broken = append(broken, name+" can be reached without TLS")
+		}
 	}
 	return broken
 }
@@ -422,6 +454,9 @@ func retention(t template) (broken []string) {
 	for _, kind := range []string{"AWS::DynamoDB::Table", "AWS::SecretsManager::Secret", "AWS::S3::Bucket"} {
 		t.resources(kind, func(name string, r gjson.Result) {
 			for _, policy := range []string{"DeletionPolicy", "UpdateReplacePolicy"} {
+				if name == "SiteBucket" && !r.Get(policy).Exists() { // what is in it can be built again
+					continue
+				}
 				if r.Get(policy+".Ref").Str != "Retention" {
 					broken = append(broken, name+" has another "+policy)
 				}
@@ -452,7 +487,7 @@ func parameters(t template) (broken []string) {
 }
 
 func outputs(t template) (broken []string) {
-	for _, name := range []string{"BaseUrl", "ManageUrl", "EventBusName", "ManagementTokenSecret", "NextSteps"} {
+	for _, name := range []string{"BaseUrl", "AdminUrl", "AdminSecret", "ManageUrl", "EventBusName", "ManagementTokenSecret", "NextSteps"} {
 		if o := t.Get("Outputs." + name); !o.Get("Value").Exists() || o.Get("Description").Str == "" {
 			broken = append(broken, "there is no output "+name+", or it says nothing")
 		}
@@ -464,7 +499,7 @@ func outputs(t template) (broken []string) {
 }
 
 // folders are where the functions' code is.
-var folders = map[string]string{"Proxy": "proxy", "Management": "management", "S3Dispatcher": "dispatcher", "Redrive": "redrive", "Setup": "setup"}
+var folders = map[string]string{"Proxy": "proxy", "Management": "management", "Admin": "admin", "S3Dispatcher": "dispatcher", "Redrive": "redrive", "Setup": "setup"}
 
 var setting = regexp.MustCompile("`env:\"([A-Z0-9_]+)(,notEmpty)?\"")
 

@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -50,7 +51,7 @@ func translated(t *testing.T, templates ...string) []string {
 	dir := t.TempDir()
 	args := []string{"infra/aws/tools/translate.py"}
 	for i, template := range templates {
-		path := filepath.Join(dir, string(rune('a'+i))+".yaml")
+		path := filepath.Join(dir, fmt.Sprint(i, ".yaml"))
 		require.NoError(t, os.WriteFile(path, []byte(template), 0o600))
 		args = append(args, path)
 	}
