@@ -88,7 +88,36 @@ func TestAllThatIsMissingIsNamedAtOnce(t *testing.T) {
 	require.ErrorContains(t, err, "sealing public key")
 	_, err = join(append(complete, "LLM_PROXY_SEALING_PUBLIC_KEY=3p7bfXt9wbTTW2HC7OQ1Nz-DQ8hbeGdNrfx-FG-IK08", "LLM_PROXY_PROVIDERS=/not/there.yaml"))
 	require.ErrorContains(t, err, "not/there.yaml")
-	h, err := join(append(complete, "LLM_PROXY_SEALING_PUBLIC_KEY=3p7bfXt9wbTTW2HC7OQ1Nz-DQ8hbeGdNrfx-FG-IK08"))
+	complete = append(complete, "LLM_PROXY_SEALING_PUBLIC_KEY=3p7bfXt9wbTTW2HC7OQ1Nz-DQ8hbeGdNrfx-FG-IK08")
+	_, err = join(append(complete, "ADMIN_PASSWORD=short-one"))
+	require.ErrorContains(t, err, "12 characters")
+	for _, site := range []string{"ADMIN_PASSWORD=fake-password-1234", "LLM_PROXY_ADMIN_SECRET=admin"} {
+		h, err := join(append(complete, site))
+		require.NoError(t, err, site)
+		h.Close()
+	}
+	h, err := join(complete)
 	require.NoError(t, err)
 	h.Close()
+}
+
+// TestACookieIsAskedAboutWhereThereIsASite: without one nobody reads a secret because of it.
+func TestACookieIsAskedAboutWhereThereIsASite(t *testing.T) {
+	t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1") // nobody: what is asked there fails
+	for setting, want := range map[string]int{"LLM_PROXY_ADMIN_SECRET=": http.StatusUnauthorized, "LLM_PROXY_ADMIN_SECRET=admin": http.StatusServiceUnavailable} {
+		h, err := join([]string{
+			"LLM_PROXY_TOKENS_TABLE=t", "LLM_PROXY_CONTROL_TABLE=c", "LLM_PROXY_KEYS_PREFIX=k/", "MANAGEMENT_TOKEN=" + fakeToken, "AWS_REGION=us-east-1",
+			"LLM_PROXY_SEALING_PUBLIC_KEY=3p7bfXt9wbTTW2HC7OQ1Nz-DQ8hbeGdNrfx-FG-IK08", setting,
+		})
+		require.NoError(t, err)
+		defer h.Close()
+		r := request("")
+		r.Header.Set("Cookie", "llmp_session=fake")
+		w := httptest.NewRecorder()
+		h.ServeHTTP(w, r)
+		require.Equal(t, want, w.Code, setting)
+		w = httptest.NewRecorder()
+		h.ServeHTTP(w, request("Bearer "+fakeToken))
+		require.Equal(t, http.StatusOK, w.Code, "the management token works all the same: %s", w.Body)
+	}
 }

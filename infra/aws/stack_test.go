@@ -139,7 +139,7 @@ func (e *emulator) config() aws.Config {
 }
 
 // TestTheStackDeploysAndWorks builds the functions, deploys the template as it is and follows a request from the function URL to the
-// bucket.
+// bucket. The admin site comes with an update, another one with the next, and goes with the stack.
 func TestTheStackDeploysAndWorks(t *testing.T) {
 	upstream := demo.Serve(t)
 	e := startEmulator(t)
@@ -158,7 +158,9 @@ func TestTheStackDeploysAndWorks(t *testing.T) {
 		return e.outputs("llm-proxy-test")
 	}
 
-	out := deploy()
+	out := deploy("AdminSite=false")
+	require.NotContains(t, out, "AdminUrl")
+	require.Empty(t, e.physical("llm-proxy-test", "Site"))
 	s := &stack{emulator: e, out: out, token: e.secret(out["ManagementTokenSecret"], "management_token")}
 	project := s.manage(http.MethodPost, "/manage/projects", `{"name":"first","api_key":"sk-fake-provider-key-1234"}`, http.StatusCreated).Get("project_id").Str
 	minted := s.manage(http.MethodPost, "/manage/tokens", `{"project_id":"`+project+`","duration_minutes":60}`, http.StatusCreated)
@@ -175,7 +177,12 @@ func TestTheStackDeploysAndWorks(t *testing.T) {
 	require.Positive(t, record.Get("usage.total").Int())
 
 	// A new sealing secret: the key still opens, and nobody has set it anew.
-	deploy("SealingKeyVersion=2", "LogDays=7")
+	e.buildSetup(filepath.Join(dir, "build"), firstSite)
+	s.out = deploy("SealingKeyVersion=2", "LogDays=7", "AdminSite=true")
+	site := e.physical("llm-proxy-test", "SiteBucket")
+	require.NotEmpty(t, site)
+	e.checkSite(site, firstSite)
+	s.checkSignIn()
 	require.NotEmpty(t, s.manage(http.MethodGet, "/manage/audit?action=project.seal", "", http.StatusOK).Array(), "the project's key was sealed anew")
 	second := s.chat(token)
 	require.Equal(t, http.StatusOK, second.status, second.body)
@@ -189,8 +196,28 @@ func TestTheStackDeploysAndWorks(t *testing.T) {
 	require.Len(t, upstream.Requests(), 2, "a refused request never reaches the upstream")
 	require.Equal(t, "refused", s.record(refused.header.Get("X-Llm-Proxy-Request-Id")).Get("outcome").Str)
 
-	require.NotEmpty(t, e.contents(out["EventBucketName"]))
+	e.buildSetup(filepath.Join(dir, "build"), secondSite)
+	deploy("SealingKeyVersion=2", "LogDays=7", "AdminSite=true")
+	e.checkSite(site, secondSite)
+	require.NotContains(t, e.contents(site), "assets/test-1.js", "what is no longer in the site goes")
+
+	// The emulator deletes a full bucket, which CloudFormation does not: so what setup does before that is asked for here, and seen.
+	setup := e.physical("llm-proxy-test", "Setup")
+	for _, bucket := range []struct{ name, prefix, resource, id string }{
+		{out["EventBucketName"], "requests/", "Custom::Contents", "bucket-contents"}, {site, "assets/", "Custom::Site", site},
+	} {
+		e.fill(bucket.name, bucket.prefix)
+		report := e.invoke(setup, map[string]any{
+			"RequestType": "Delete", "ResourceType": bucket.resource, "PhysicalResourceId": bucket.id,
+			"ResourceProperties": map[string]string{"Bucket": bucket.name, "Retention": "Delete"},
+		})
+		require.Equal(t, "SUCCESS", report.Get("Status").Str, report.Raw)
+		versions, marks := e.versions(bucket.name)
+		require.Zero(t, versions, bucket.resource)
+		require.Zero(t, marks, bucket.resource)
+	}
 	e.delete("llm-proxy-test")
 	require.Empty(t, e.tables(), "nothing is left")
 	require.Empty(t, e.contents(out["EventBucketName"]))
+	require.Empty(t, e.contents(site))
 }
