@@ -134,11 +134,11 @@ func deploy(t *testing.T) *deployed {
 		return h
 	}
 	signIn := host("admin", map[string]string{
-		"LLM_PROXY_CONTROL_TABLE": names.Control, "LLM_PROXY_ADMIN_SECRET": "admin", "LLM_PROXY_PUBLIC_URL": d.url,
+		"LLM_PROXY_CONTROL_TABLE": names.Control, "LLM_PROXY_ADMIN_SECRET": "admin", "LLM_PROXY_SITE_URL": d.url,
 	}).API()
 	management := host("management", map[string]string{
 		"LLM_PROXY_TOKENS_TABLE": names.Tokens, "LLM_PROXY_CONTROL_TABLE": names.Control, "LLM_PROXY_SEALING_PUBLIC_KEY": public,
-		"LLM_PROXY_KEYS_PREFIX": "stack/keys/", "LLM_PROXY_OPERATORS_SECRET": "operators", "LLM_PROXY_ADMIN_SECRET": "admin", "LLM_PROXY_PUBLIC_URL": d.url,
+		"LLM_PROXY_KEYS_PREFIX": "stack/keys/", "LLM_PROXY_OPERATORS_SECRET": "operators", "LLM_PROXY_ADMIN_SECRET": "admin", "LLM_PROXY_SITE_URL": d.url,
 	}).API()
 	setup := host("setup", map[string]string{
 		"LLM_PROXY_TOKENS_TABLE": names.Tokens, "LLM_PROXY_CONTROL_TABLE": names.Control, "LLM_PROXY_SEALING_SECRET": "sealing",

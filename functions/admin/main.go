@@ -28,8 +28,8 @@ type settings struct {
 	AdminUser     string `env:"ADMIN_USER" envDefault:"admin" help:"who may sign in, for development"`
 	AdminPassword string `env:"ADMIN_PASSWORD" help:"the password itself, for development; user and password then win over the secret"`
 
-	PublicURL string        `env:"LLM_PROXY_PUBLIC_URL" help:"origin of the site, whose pages may change things"`
-	LogLevel  zapcore.Level `env:"LLM_PROXY_LOG_LEVEL" envDefault:"info" help:"least severe level that is logged: debug, info, warn or error"`
+	SiteURL  string        `env:"LLM_PROXY_SITE_URL" help:"origin of the admin site, whose pages may change things"`
+	LogLevel zapcore.Level `env:"LLM_PROXY_LOG_LEVEL" envDefault:"info" help:"least severe level that is logged: debug, info, warn or error"`
 }
 
 func main() {
@@ -60,7 +60,7 @@ func join(environ []string) (http.Handler, *manage.Refusals, error) {
 	refusals := manage.NewRefusals(manage.New(manage.Config{Store: store}), log)
 	handler, err := signin.New(signin.Config{
 		Secrets: secretsmanager.NewFromConfig(aws), SecretID: s.AdminSecret, User: s.AdminUser, Password: llmproxy.NewSecret(s.AdminPassword),
-		Admin: admin.Config{Store: store, Refusals: refusals, Origins: base.Origins(s.PublicURL), Log: log},
+		Admin: admin.Config{Store: store, Refusals: refusals, Origins: base.Origins(s.SiteURL), Log: log},
 	})
 	return handler, refusals, err
 }

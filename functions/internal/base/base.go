@@ -39,11 +39,11 @@ func Providers(path string) (*provider.Set, error) {
 }
 
 // Origins are those whose pages may change things beside the one that a request was sent to: the site's, where it has a URL.
-func Origins(publicURL string) []string {
-	if publicURL == "" {
+func Origins(siteURL string) []string {
+	if siteURL == "" {
 		return nil
 	}
-	return []string{publicURL}
+	return []string{siteURL}
 }
 
 // Log logs JSON lines to standard error, which Lambda keeps.
