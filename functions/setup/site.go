@@ -49,7 +49,7 @@ func objects(files fs.FS) ([]object, error) {
 	page := ""
 	err := fs.WalkDir(files, ".", func(name string, d fs.DirEntry, err error) error {
 		switch {
-		case err != nil || !d.Type().IsRegular():
+		case err != nil || !d.Type().IsRegular() || strings.HasPrefix(d.Name(), "."): // hidden ones are the build's own
 			return err
 		case name == index, name == placeholder && page == "": // the walk is in order, so a real page comes first
 			page = name
