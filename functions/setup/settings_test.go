@@ -17,7 +17,7 @@ func TestEachSettingChangesSomething(t *testing.T) {
 	aws.Answers["Query"] = `{"Count":0,"Items":[]}`
 	run := func(t *testing.T, change ...string) string {
 		environ := append([]string{"LLM_PROXY_CONTROL_TABLE=usual-control", "LLM_PROXY_SEALING_SECRET=usual-sealing"}, change...)
-		_, _, _ = resource(environ)(t.Context(), cfn.Event{ // there are no tables here
+		_, _, _ = resource(environ, nil)(t.Context(), cfn.Event{ // there are no tables here
 			RequestType: cfn.RequestUpdate, StackID: "stack", ResourceProperties: version("2"), OldResourceProperties: version("1"),
 		})
 		return aws.Heard()
