@@ -115,9 +115,13 @@ local-api: ## serve the functions by sam local start-api, in containers, on such
 build-Proxy:        ; @$(call build-function,proxy)
 build-Management:   ; @$(call build-function,management,-X main.version=$(VERSION))
 build-Admin:        ; @$(call build-function,admin)
-build-S3Dispatcher: ; @$(call build-function,dispatcher)
 build-Redrive:      ; @$(call build-function,redrive)
 build-Setup:        ; @$(call build-function,setup)
+
+# One binary for each destination's function: it is linked once and then found up to date.
+build-%Dispatcher:
+	@GOOS=linux GOARCH=$(or $(GOARCH),arm64) CGO_ENABLED=0 go build -trimpath -tags lambda.norpc -ldflags "-s -w" -o bin/functions/$(or $(GOARCH),arm64)/dispatcher ./functions/dispatcher
+	@cp bin/functions/$(or $(GOARCH),arm64)/dispatcher "$(ARTIFACTS_DIR)/bootstrap"
 
 define build-function
 GOOS=linux GOARCH=$(or $(GOARCH),arm64) CGO_ENABLED=0 go build -trimpath -tags lambda.norpc -ldflags "-s -w $(2)" -o "$(ARTIFACTS_DIR)/bootstrap" ./functions/$(1)

@@ -1,17 +1,23 @@
 // Dispatcher is the function behind the queue of one destination: it delivers events there, and tells SQS which of a batch have to come
-// again.
+// again, and when.
 package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strconv"
+	"time"
 
 	"github.com/aws/aws-lambda-go/events"
 	"github.com/aws/aws-lambda-go/lambda"
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
+	"go.uber.org/zap"
 
 	"github.com/sofatutor/llm-proxy/functions/internal/base"
 	"github.com/sofatutor/llm-proxy/internal/dispatch"
@@ -20,18 +26,29 @@ import (
 )
 
 func main() {
-	consumer, err := join(os.Environ())
+	d, err := join(os.Environ())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "llm-proxy:", err)
 		os.Exit(1)
 	}
-	lambda.Start(func(ctx context.Context, e events.SQSEvent) (events.SQSEventResponse, error) {
-		return handle(ctx, consumer, e), nil
-	})
+	lambda.Start(d.handle)
 }
 
-// join makes the consumer from its parts. It waits for no network.
-func join(environ []string) (*batch.Consumer, error) {
+// dispatcher delivers batches. Lambda has it work on one at a time.
+type dispatcher struct {
+	settings settings
+	environ  []string
+	aws      aws.Config
+	secrets  secretsReader
+	queue    *batch.Queue
+	log      *zap.Logger
+
+	consumer *batch.Consumer
+	since    time.Time // when its secret was read
+}
+
+// join makes the dispatcher from its parts. It waits for no network.
+func join(environ []string) (*dispatcher, error) {
 	s, err := base.Settings[settings](environ)
 	if err != nil {
 		return nil, err
@@ -40,31 +57,81 @@ func join(environ []string) (*batch.Consumer, error) {
 	if err != nil {
 		return nil, err
 	}
-	aws, err := base.AWS()
+	cfg, err := base.AWS()
 	if err != nil {
 		return nil, err
 	}
-	destination, err := dispatch.Open(s.Destination, s.destination(aws))
+	d := &dispatcher{
+		settings: s, environ: environ, aws: cfg, secrets: secretsmanager.NewFromConfig(cfg), log: log,
+		queue: &batch.Queue{Client: sqs.NewFromConfig(cfg), URL: s.Queue, Dead: s.DeadLetters},
+	}
+	if s.Secret == "" {
+		d.consumer, err = d.open(s)
+	}
+	return d, err
+}
+
+// open makes the consumer for the destination that the settings name.
+func (d *dispatcher) open(s settings) (*batch.Consumer, error) {
+	destination, err := dispatch.Open(s.Destination, s.destination(d.aws))
 	if err != nil {
 		return nil, err
 	}
 	return batch.New(batch.Config{
-		Name: s.Destination, Destination: destination, Meter: dispatch.Meter(price.Embedded()), Log: log,
-		Letters: &batch.Queue{Client: sqs.NewFromConfig(aws), URL: s.DeadLetters},
-		Records: &batch.Bucket{Client: s3.NewFromConfig(aws, func(o *s3.Options) { o.UsePathStyle = base.PathStyle(aws) }), Name: s.EventBucket},
+		Name: s.Destination, Destination: destination, Meter: dispatch.Meter(price.Embedded()), Pause: s.Pause, Log: d.log, Letters: d.queue,
+		Records: &batch.Bucket{Client: s3.NewFromConfig(d.aws, func(o *s3.Options) { o.UsePathStyle = base.PathStyle(d.aws) }), Name: s.EventBucket},
 	}), nil
 }
 
-// handle delivers a batch.
-func handle(ctx context.Context, consumer *batch.Consumer, e events.SQSEvent) events.SQSEventResponse {
+// ready makes the consumer if its settings stand in a secret that has not been read yet, or not for a while. One that cannot be read
+// again leaves things as they are.
+func (d *dispatcher) ready(ctx context.Context) error {
+	if d.settings.Secret == "" || time.Since(d.since) < secretFor {
+		return nil
+	}
+	told, err := readSecret(ctx, d.secrets, d.settings.Secret)
+	var s settings
+	if err == nil {
+		s, err = base.Settings[settings](slices.Concat(told, d.environ))
+	}
+	var consumer *batch.Consumer
+	if err == nil {
+		consumer, err = d.open(s)
+	}
+	switch {
+	case err == nil && d.consumer != nil:
+		err = d.consumer.Close()
+	case err != nil && d.consumer != nil:
+		d.log.Warn("the destination's secret cannot be read again, what it said before is used", zap.Error(err))
+		return nil
+	case err != nil:
+		return err
+	}
+	d.consumer, d.since = consumer, time.Now()
+	return err
+}
+
+// handle delivers a batch. What has to come again is hidden for as long as it is best left alone. An error brings all of it again.
+func (d *dispatcher) handle(ctx context.Context, e events.SQSEvent) (events.SQSEventResponse, error) {
+	var answer events.SQSEventResponse
+	if err := d.ready(ctx); err != nil {
+		return answer, err
+	}
 	messages := make([]batch.Message, len(e.Records))
+	handles := make(map[string]string, len(e.Records))
 	for i, r := range e.Records {
 		receives, _ := strconv.Atoi(r.Attributes["ApproximateReceiveCount"]) // 0 where it is not told
 		messages[i] = batch.Message{ID: r.MessageId, Body: r.Body, Receives: receives}
+		handles[r.MessageId] = r.ReceiptHandle
 	}
-	var answer events.SQSEventResponse
-	for _, id := range consumer.Deliver(ctx, messages) {
-		answer.BatchItemFailures = append(answer.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: id})
+	again := d.consumer.Deliver(ctx, messages)
+	var hide []batch.Hidden
+	for _, left := range again {
+		answer.BatchItemFailures = append(answer.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: left.ID})
+		hide = append(hide, batch.Hidden{Handle: handles[left.ID], For: left.After})
 	}
-	return answer
+	if err := d.queue.Hide(ctx, hide); err != nil && !errors.Is(err, context.Canceled) { // they come when the queue's own time is over
+		d.log.Warn("events that are to come later may come sooner", zap.Error(err))
+	}
+	return answer, nil
 }

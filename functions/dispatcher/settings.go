@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"go.uber.org/zap/zapcore"
@@ -14,9 +15,14 @@ import (
 // settings come from the environment, which the template fills in.
 type settings struct {
 	Destination string `env:"LLM_PROXY_DESTINATION,notEmpty" help:"where to: s3, cloudwatch, helicone, lunary, webhook or eventbridge"`
+	Queue       string `env:"LLM_PROXY_QUEUE,notEmpty" help:"URL of the queue that the events come from"`
 	DeadLetters string `env:"LLM_PROXY_DEAD_LETTERS,notEmpty" help:"URL of the queue for events that the destination never takes"`
 	EventBucket string `env:"LLM_PROXY_EVENT_BUCKET,notEmpty" help:"bucket that holds the bodies of events too large for the bus"`
 
+	// Secret is read when the first events come, and again every few minutes. What stands in the environment wins over it.
+	Secret string `env:"LLM_PROXY_DESTINATION_SECRET" help:"ARN of a secret with settings of the destination as JSON, by their names here"`
+
+	Pause    time.Duration `env:"LLM_PROXY_DISPATCHER_PAUSE" help:"how long an event that failed is left alone the first time, and then four times as long each time (default: 1m)"`
 	Bodies   bool          `env:"LLM_PROXY_DISPATCHER_BODIES" help:"records have the captured bodies: true or false; helicone, lunary and eventbridge always get them (default: false)"`
 	LogLevel zapcore.Level `env:"LLM_PROXY_LOG_LEVEL" envDefault:"info" help:"least severe level that is logged: debug, info, warn or error"`
 

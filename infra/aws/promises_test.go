@@ -35,6 +35,7 @@ var promises = []struct {
 	{"the bus tries for a day", busRetries},
 	{"queues keep what waits for two weeks, and nobody gets it twice at once", queueTimes},
 	{"functions tell which of a batch failed", partialFailures},
+	{"each destination's dead letters and waiting events set off an alarm", alarms},
 	{"each function's log ends", logRetention},
 	{"concurrency can be bounded", reservedConcurrency},
 	{"nothing costs while nobody calls", alwaysOn},
@@ -349,6 +350,29 @@ func partialFailures(t template) (broken []string) {
 	return broken
 }
 
+// alarms wants two of each queue that a function empties: one of its dead letters, one of what waits in it.
+func alarms(t template) (broken []string) {
+	watched := map[string]bool{}
+	t.resources("AWS::CloudWatch::Alarm", func(_ string, r gjson.Result) {
+		p := r.Get("Properties")
+		watched[p.Get("Dimensions.0.Value.Fn\\:\\:GetAtt.0").Str+" "+p.Get("MetricName").Str+" "+r.Get("Condition").Str] = p.Get("AlarmActions").Exists()
+	})
+	t.resources("AWS::Lambda::EventSourceMapping", func(_ string, r gjson.Result) {
+		queue := r.Get("Properties.EventSourceArn.Fn\\:\\:GetAtt.0").Str
+		dead := strings.TrimSuffix(queue, "Queue") + "Dead"
+		wanted := []string{dead + " ApproximateNumberOfMessagesVisible", queue + " ApproximateAgeOfOldestMessage"}
+		if queue == "Spill" {
+			wanted = wanted[:1] // the bus may be down for hours
+		}
+		for _, want := range wanted {
+			if !watched[want+" "+r.Get("Condition").Str] {
+				broken = append(broken, "there is no alarm for "+want)
+			}
+		}
+	})
+	return broken
+}
+
 func logRetention(t template) (broken []string) {
 	t.resources("AWS::Logs::LogGroup", func(name string, r gjson.Result) {
 		if r.Get("Properties.RetentionInDays.Ref").Str != "LogDays" {
@@ -499,7 +523,10 @@ func outputs(t template) (broken []string) {
 }
 
 // folders are where the functions' code is.
-var folders = map[string]string{"Proxy": "proxy", "Management": "management", "Admin": "admin", "S3Dispatcher": "dispatcher", "Redrive": "redrive", "Setup": "setup"}
+var folders = map[string]string{
+	"Proxy": "proxy", "Management": "management", "Admin": "admin", "Redrive": "redrive", "Setup": "setup",
+	"S3Dispatcher": "dispatcher", "CloudWatchDispatcher": "dispatcher", "WebhookDispatcher": "dispatcher", "HeliconeDispatcher": "dispatcher", "LunaryDispatcher": "dispatcher",
+}
 
 var setting = regexp.MustCompile("`env:\"([A-Z0-9_]+)(,notEmpty)?\"")
 

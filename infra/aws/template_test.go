@@ -44,6 +44,8 @@ func TestABrokenTemplateBreaksOnePromise(t *testing.T) {
 		{"queues keep what waits for two weeks, and nobody gets it twice at once", "VisibilityTimeout: 380", "VisibilityTimeout: 60"},
 		{"functions tell which of a batch failed", "      FunctionResponseTypes: [ReportBatchItemFailures]\n", ""},
 		{"each function's log ends", "    Properties: {RetentionInDays: !Ref LogDays}\n", ""},
+		{"each destination's dead letters and waiting events set off an alarm", "Value: !GetAtt S3Dead.QueueName}]", "Value: !GetAtt SpillDead.QueueName}]"},
+		{"each destination's dead letters and waiting events set off an alarm", "      MetricName: ApproximateAgeOfOldestMessage\n", "      MetricName: NumberOfMessagesDeleted\n"},
 		{"each function's log ends", "Properties: &log {RetentionInDays: !Ref LogDays}", "Properties: &log {}"},
 		{"concurrency can be bounded", "      ReservedConcurrentExecutions: !If [HasReserved, !Ref ReservedConcurrency, !Ref AWS::NoValue]\n", ""},
 		{"nothing costs while nobody calls", "\nResources:\n", "\nResources:\n  Gateway: {Type: AWS::EC2::NatGateway, Properties: {SubnetId: subnet}}\n"},

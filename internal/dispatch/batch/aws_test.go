@@ -45,12 +45,12 @@ func TestADeadLetterSaysWhyInItsAttributes(t *testing.T) {
 		w.Header().Set("Content-Type", "application/x-amz-json-1.0")
 		_, _ = io.WriteString(w, `{"MessageId":"1"}`)
 	})
-	q := &batch.Queue{Client: sqs.NewFromConfig(cfg), URL: *cfg.BaseEndpoint + "/1/dead"}
+	q := &batch.Queue{Client: sqs.NewFromConfig(cfg), Dead: *cfg.BaseEndpoint + "/1/dead"}
 	require.NoError(t, q.Keep(t.Context(), batch.Letter{
 		Message: batch.Message{ID: "1", Body: "junk", Receives: 2}, Destination: "s3", Reason: "a\nreason \x00" + strings.Repeat("ä", 2000),
 	}))
 	require.Equal(t, "junk", sent.MessageBody)
-	require.Equal(t, q.URL, sent.QueueURL)
+	require.Equal(t, q.Dead, sent.QueueURL)
 	require.Equal(t, "s3", sent.MessageAttributes["destination"].StringValue)
 	require.Equal(t, "2", sent.MessageAttributes["receives"].StringValue)
 	require.NotContains(t, sent.MessageAttributes, "event_id", "SQS takes no empty attribute")

@@ -46,26 +46,37 @@ type Records interface {
 	Fetch(ctx context.Context, key string) ([]byte, error)
 }
 
-// Config joins the parts of a [Consumer]. All of them are required but Log.
+// Left is a message that has to come again.
+type Left struct {
+	ID    string        // of the message
+	After time.Duration // how long it is best left alone: what the destination asked for, or longer each time it came in vain
+}
+
+// Config joins the parts of a [Consumer]. All of them are required but Pause and Log.
 type Config struct {
 	Name        string // of the destination
 	Destination dispatch.Destination
 	Meter       func(*llmproxy.Event) error // reads usage while the bodies are there
 	Letters     Letters
 	Records     Records
-	Log         *zap.Logger // nil logs nothing
+	Pause       time.Duration // how long a message that came in vain is left alone the first time, and then four times as long each time; 0 is a minute
+	Log         *zap.Logger   // nil logs nothing
 }
 
 // Consumer delivers messages. It is used by one goroutine, as a function works on one batch at a time.
 type Consumer struct {
 	cfg     Config
 	started bool
+	dead    uint64
 }
 
 // New returns a consumer. It does no I/O.
 func New(cfg Config) *Consumer {
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
+	}
+	if cfg.Pause == 0 {
+		cfg.Pause = time.Minute
 	}
 	cfg.Log = cfg.Log.With(zap.String("destination", cfg.Name))
 	return &Consumer{cfg: cfg}
@@ -75,20 +86,28 @@ const (
 	margin     = 5 * time.Second // kept of a batch's time for dead letters and the answer
 	tries      = 3               // of what fails, while the batch has time; then the queue brings it again
 	firstPause = 250 * time.Millisecond
+	maxAfter   = 12 * time.Hour // for which a queue hides a message at most, less than what it has been hidden for
 )
 
 // item is a message on its way.
 type item struct {
 	message Message
 	event   *llmproxy.Event
-	err     error // why it is not done yet
+	err     error         // why it is not done yet
+	after   time.Duration // how long the destination asked to be left alone with it
 	poison  bool
 	done    bool
 }
 
-// Deliver takes messages through and returns the ids of those that have to come again. What the destination will never take is kept
-// among the dead letters, at once and with its reason.
-func (c *Consumer) Deliver(ctx context.Context, messages []Message) (again []string) {
+// Dead returns how many messages went to the dead letters.
+func (c *Consumer) Dead() uint64 { return c.dead }
+
+// Close closes the destination.
+func (c *Consumer) Close() error { return c.cfg.Destination.Close() }
+
+// Deliver takes messages through and returns those that have to come again. What the destination will never take is kept among the dead
+// letters, at once and with its reason.
+func (c *Consumer) Deliver(ctx context.Context, messages []Message) (again []Left) {
 	items := make([]item, len(messages))
 	delivering, cancel := ctx, func() {}
 	if deadline, ok := ctx.Deadline(); ok {
@@ -111,11 +130,20 @@ func (c *Consumer) Deliver(ctx context.Context, messages []Message) (again []str
 		if it.done {
 			continue
 		}
-		again = append(again, it.message.ID)
+		again = append(again, Left{it.message.ID, c.after(it)})
 		c.cfg.Log.Warn("an event is not delivered, the queue brings it again",
 			zap.String("message_id", it.message.ID), zap.String("request_id", it.eventID()), zap.Int("receives", it.message.Receives), zap.Error(it.err))
 	}
 	return again
+}
+
+// after is how long a message is left alone.
+func (c *Consumer) after(it *item) time.Duration {
+	pause := c.cfg.Pause
+	for range min(it.message.Receives-1, 10) {
+		pause *= 4
+	}
+	return min(max(pause, it.after), maxAfter)
 }
 
 func (it *item) eventID() string {
@@ -237,7 +265,7 @@ func (c *Consumer) once(ctx context.Context, open []*item) (after time.Duration)
 		return 0
 	}
 	for i, r := range results {
-		open[i].err, open[i].poison, open[i].done = r.Err, r.Poison, r.Err == nil
+		open[i].err, open[i].poison, open[i].done, open[i].after = r.Err, r.Poison, r.Err == nil, r.After
 		after = max(after, r.After)
 	}
 	return after
@@ -260,6 +288,7 @@ func (c *Consumer) bury(ctx context.Context, it *item) {
 		return
 	}
 	it.done = true
+	c.dead++
 	c.cfg.Log.Warn("an event went to the dead letters", zap.String("message_id", it.message.ID), zap.String("request_id", letter.EventID), zap.String("reason", letter.Reason))
 }
 
