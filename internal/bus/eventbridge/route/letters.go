@@ -46,9 +46,11 @@ func (r *Route) Letters(ctx context.Context) iter.Seq2[Letter, error] {
 				yield(Letter{}, err)
 				return
 			}
+			for _, l := range letters {
+				handles = append(handles, l.handle)
+			}
 			fresh := false
 			for i, l := range letters {
-				handles = append(handles, l.handle)
 				if seen[ids[i]] {
 					continue
 				}
@@ -170,17 +172,27 @@ func (r *Route) moveByHand(ctx context.Context, most int64) (moved int64, err er
 		if err != nil || len(letters) == 0 {
 			return moved, err
 		}
-		for _, l := range letters {
-			if _, err := r.clients.Queues.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: &r.Queue, MessageBody: &l.body}); err != nil {
-				return moved, fmt.Errorf("move a dead letter to %s: %w", r.Queue, err)
-			}
-			if _, err := r.clients.Queues.DeleteMessage(ctx, &sqs.DeleteMessageInput{QueueUrl: &r.Dead, ReceiptHandle: &l.handle}); err != nil {
-				return moved, fmt.Errorf("move a dead letter from %s: %w", r.Dead, err)
+		for i, l := range letters {
+			if err := r.moveOne(ctx, l); err != nil {
+				for _, left := range letters[i:] {
+					r.release(context.WithoutCancel(ctx), []string{left.handle})
+				}
+				return moved, err
 			}
 			moved++
 		}
 	}
 	return moved, nil
+}
+
+func (r *Route) moveOne(ctx context.Context, l Letter) error {
+	if _, err := r.clients.Queues.SendMessage(ctx, &sqs.SendMessageInput{QueueUrl: &r.Queue, MessageBody: &l.body}); err != nil {
+		return fmt.Errorf("move a dead letter to %s: %w", r.Queue, err)
+	}
+	if _, err := r.clients.Queues.DeleteMessage(ctx, &sqs.DeleteMessageInput{QueueUrl: &r.Dead, ReceiptHandle: &l.handle}); err != nil {
+		return fmt.Errorf("move a dead letter from %s: %w", r.Dead, err)
+	}
+	return nil
 }
 
 // unknownAction reports whether SQS has no such call.
