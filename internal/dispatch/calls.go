@@ -16,8 +16,8 @@ var callPaths = []struct{ end, kind string }{
 	{"/messages", "anthropic-messages"},
 }
 
-// kindOfPath tells how an endpoint reports usage from its path, for events that have left the proxy and so lost what it knew; "" if
-// the path is none of a model call.
+// kindOfPath tells how an endpoint reports usage from its path, for records of earlier versions, which do not say; "" if the path is
+// none of a model call.
 func kindOfPath(path string) string {
 	for _, p := range callPaths {
 		if strings.HasSuffix(path, p.end) {

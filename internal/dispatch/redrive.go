@@ -246,7 +246,9 @@ func (s *letterSource) look() {
 		s.err = err
 		return
 	}
-	e.UsageKind = kindOfPath(e.Path)
+	if e.UsageKind == "" { // a letter of an earlier version
+		e.UsageKind = kindOfPath(e.Path)
+	}
 	s.ahead, s.more = e, true
 }
 

@@ -176,6 +176,8 @@ func eventOfLine(line []byte) (*llmproxy.Event, error) {
 	if e.ID.IsZero() {
 		return nil, errors.New("a line is no event: it has no id")
 	}
-	e.UsageKind = kindOfPath(e.Path)
+	if e.UsageKind == "" { // a line of an earlier version
+		e.UsageKind = kindOfPath(e.Path)
+	}
 	return e, nil
 }

@@ -55,8 +55,8 @@ type Event struct {
 	Usage     *Usage
 	Test      bool // nobody made this request: it shows whether a destination takes events, and counts nowhere
 
-	// UsageKind is how the endpoint reports usage (a name of package usage, "" if it does not). It travels with the event inside
-	// the proxy, and is not part of the record.
+	// UsageKind is how the endpoint reports usage (a name of package usage, "" if it does not): by it usage can be read, and answers
+	// be understood, wherever the record gets to.
 	UsageKind string
 }
 

@@ -46,7 +46,8 @@ func (e *Event) appendJSON(dst []byte, bodies bool) []byte {
 	dst = appendString(dst, `,"path":`, e.Path)
 	dst = appendInt(dst, `,"status":`, int64(e.Status))
 	dst = appendString(dst, `,"outcome":`, string(e.Outcome))
-	return append(e.AppendDetails(dst, bodies), '}')
+	dst = e.AppendDetails(dst, bodies)
+	return append(appendString(dst, `,"usage_kind":`, e.UsageKind), '}')
 }
 
 // AppendDetails adds what the record says beyond who asked for what and how it ended: code, stream, timing, request, response,

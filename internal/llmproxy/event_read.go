@@ -49,6 +49,8 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 			in.Created = r.integer(value)
 		case "usage":
 			in.Usage = readUsage(&r, value)
+		case "usage_kind":
+			in.UsageKind = r.text(value)
 		case "test":
 			in.Test = r.boolean(value)
 		}
