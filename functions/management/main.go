@@ -19,6 +19,7 @@ import (
 	"github.com/sofatutor/llm-proxy/functions/internal/secret"
 	"github.com/sofatutor/llm-proxy/functions/internal/signin"
 	"github.com/sofatutor/llm-proxy/internal/admin"
+	"github.com/sofatutor/llm-proxy/internal/bus/eventbridge/route"
 	"github.com/sofatutor/llm-proxy/internal/lambdahttp"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 	"github.com/sofatutor/llm-proxy/internal/manage"
@@ -42,6 +43,8 @@ type settings struct {
 	AdminUser     string `env:"ADMIN_USER" envDefault:"admin" help:"who may sign in, for development"`
 	AdminPassword string `env:"ADMIN_PASSWORD" help:"the password itself, for development; user and password then win over the secret"`
 	SiteURL       string `env:"LLM_PROXY_SITE_URL" help:"origin of the admin site, whose pages may change things"`
+
+	Destinations map[string]string `env:"LLM_PROXY_DESTINATIONS" envKeyValSeparator:"=" help:"URLs of the queues behind the bus by destination, as s3=https://..., with a comma between them"`
 
 	Providers   string        `env:"LLM_PROXY_PROVIDERS" help:"file with upstreams and their endpoints, a providers.yaml (default: OpenAI, built in)"`
 	MaxRequests int64         `env:"LLM_PROXY_DEFAULT_MAX_REQUESTS" help:"lifetime cap of a token minted without one (default: none)"`
@@ -114,7 +117,8 @@ func join(environ []string) (*manage.Handler, error) {
 	}
 	return manage.NewHandler(manage.HandlerConfig{
 		Service: service, Refusals: refusals, Authenticators: authenticators,
-		Providers: providers, Version: version, Store: "dynamodb", Bus: "eventbridge", Region: aws.Region, PublicURL: strings.TrimRight(s.PublicURL, "/"),
+		Destinations: &destinations{clients: route.NewClients(aws), queues: s.Destinations},
+		Providers:    providers, Version: version, Store: "dynamodb", Bus: "eventbridge", Region: aws.Region, PublicURL: strings.TrimRight(s.PublicURL, "/"),
 		Limits: manage.Limits{
 			RequestBytes: proxyRequestBytes, Answer: proxyTimeout, SignInFailures: admin.MaxFailures, SessionIdle: admin.IdleTime, Session: admin.LongestUse,
 		},
