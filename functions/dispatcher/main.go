@@ -113,7 +113,7 @@ func (d *dispatcher) ready(ctx context.Context) error {
 
 // handle delivers a batch. What has to come again is hidden for as long as it is best left alone. An error brings all of it again.
 func (d *dispatcher) handle(ctx context.Context, e events.SQSEvent) (events.SQSEventResponse, error) {
-	var answer events.SQSEventResponse
+	answer := events.SQSEventResponse{BatchItemFailures: []events.SQSBatchItemFailure{}} // a list also where it is empty
 	if err := d.ready(ctx); err != nil {
 		return answer, err
 	}

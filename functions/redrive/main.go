@@ -81,7 +81,7 @@ func spilled(ctx context.Context, redriver *redrive.Redriver, records []events.S
 	for i, r := range records {
 		messages[i] = redrive.Message{ID: r.MessageId, Body: r.Body}
 	}
-	var answer events.SQSEventResponse
+	answer := events.SQSEventResponse{BatchItemFailures: []events.SQSBatchItemFailure{}} // a list also where it is empty
 	for _, id := range redriver.Spilled(ctx, messages) {
 		answer.BatchItemFailures = append(answer.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: id})
 	}
