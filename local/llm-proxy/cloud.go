@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
-	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"go.uber.org/zap"
 
@@ -23,12 +22,9 @@ func openCloud(ctx context.Context, s *settings) (*cloud, error) {
 	if s.Store != storeDynamoDB && s.Bus != busEventBridge {
 		return nil, nil
 	}
-	c, err := config.LoadDefaultConfig(ctx)
+	c, err := awsConfig(ctx)
 	if err != nil {
-		return nil, usageError("AWS settings: %v", err)
-	}
-	if c.Region == "" {
-		return nil, usageError("AWS settings: there is no region: set AWS_REGION to that of the stack")
+		return nil, err
 	}
 	return &cloud{config: c}, nil
 }

@@ -26,6 +26,9 @@ has ended, and delivers each event to the service. Each dispatcher has a name an
 a durable cursor of its own, so any number run beside each other and none misses
 an event; of several with one name, one delivers.
 
+With --bus eventbridge it empties a queue behind the bus of a stack on AWS instead,
+as the stack's own functions do; any number empty one queue.
+
 Services: ` + strings.Join(dispatch.Names(), ", ") + `.
 
 Credentials are read from the environment only, since others can read a process's
@@ -33,15 +36,17 @@ arguments. What a service never takes goes to the dead letters, with its reason.
 		Example: `llm-proxy dispatcher --service file --file events.jsonl
 LLM_PROXY_WEBHOOK_URL=https://example.com/hook llm-proxy dispatcher --service webhook
 llm-proxy dispatcher --service s3 --s3-bucket my-events --once
+llm-proxy dispatcher --service webhook --bus eventbridge --event-bus llm-proxy-events
 llm-proxy dispatcher dead-letters list --service webhook
 llm-proxy dispatcher redrive --service webhook
+llm-proxy dispatcher replay --service webhook --from 2026-11-22T08:00:00Z --to 2026-11-22T09:00:00Z
 llm-proxy dispatcher test --service webhook`,
 		Args: noArgs,
 		RunE: runDispatcher,
 	}
 	addDispatcherSettings(cmd)
 	cmd.Flags().Bool("once", false, "end when all events that are there are delivered")
-	cmd.AddCommand(newDeadLettersCommand(), newRedriveCommand(), newDispatcherTestCommand())
+	cmd.AddCommand(newDeadLettersCommand(), newRedriveCommand(), newReplayCommand(), newDispatcherTestCommand())
 	return cmd
 }
 
@@ -100,6 +105,9 @@ func runDispatcher(cmd *cobra.Command, _ []string) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.close()) }()
+	if d.settings.From == busEventBridge {
+		return d.emptyQueue(cmd.Context(), once)
+	}
 	follower, err := spool.Follow(d.spool, d.settings.Name, d.log)
 	if errors.Is(err, spool.ErrLocked) {
 		return &exitError{exitRefused, fmt.Errorf("another process delivers as %q; give this one a --name of its own to deliver beside it", d.settings.Name)}
@@ -164,10 +172,17 @@ func newRedriveCommand() *cobra.Command {
 		Use:   "redrive",
 		Short: "Deliver dead letters again",
 		Long: `Delivers a dispatcher's dead letters again, also while it runs. Those that are
-refused again are dead letters again.`,
-		Example: "llm-proxy dispatcher redrive --service webhook",
-		Args:    noArgs,
+refused again are dead letters again.
+
+With --bus eventbridge they are moved back into the queue, whose dispatcher
+delivers them; this waits until all are moved.`,
+		Example: `llm-proxy dispatcher redrive --service webhook
+llm-proxy dispatcher redrive --service webhook --bus eventbridge --event-bus llm-proxy-events`,
+		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) (err error) {
+			if s, err := loadDispatcherSettings(cmd); err != nil || s.From == busEventBridge { // its own dispatcher has the credentials
+				return errors.Join(err, redriveQueue(cmd, &s))
+			}
 			d, err := newDispatcher(cmd)
 			if err != nil {
 				return err
@@ -240,7 +255,7 @@ and counts nowhere. Exit code 4 if the service did not take it.`,
 			return err
 		},
 	}
-	addDispatcherSettings(cmd, "metrics-addr", "give-up", "max-attempts", "batch-size", "linger", "prices")
+	addDispatcherSettings(cmd, "metrics-addr", "give-up", "max-attempts", "batch-size", "linger", "prices", "bus", "queue", "pause")
 	return cmd
 }
 

@@ -42,6 +42,7 @@ func newDeadLettersCommand() *cobra.Command {
 		addSettings(c, dispatcherBase...)
 		c.Flags().String("service", "", "whose dead letters")
 		c.Flags().String("name", "", "name of the dispatcher (default: the service)")
+		addQueueSettings(c)
 		cmd.AddCommand(c)
 	}
 	return cmd
@@ -49,25 +50,17 @@ func newDeadLettersCommand() *cobra.Command {
 
 // deadLetters calls do with each of a dispatcher's dead letters until it says that this is enough.
 func deadLetters(cmd *cobra.Command, do func(dispatch.DeadLetter) (more bool, err error)) error {
-	base, err := loadSettings(cmd)
+	s, err := parseDispatcherSettings(cmd)
 	if err != nil {
 		return err
 	}
-	name, err := cmd.Flags().GetString("name")
-	if err != nil {
-		return err
+	if s.From == busEventBridge {
+		return lettersOfQueue(cmd.Context(), &s, do)
 	}
-	service, err := cmd.Flags().GetString("service")
-	if err != nil {
-		return err
+	if s.Name == s.Service && !isService(s.Service) {
+		return usageError("--service: %q is none of the services", s.Service)
 	}
-	if name == "" {
-		if !isService(service) {
-			return usageError("--service: %q is none of the services", service)
-		}
-		name = service
-	}
-	files, err := dispatch.DeadLetterFiles(dispatch.DeadLettersPath(base.DataDir, name))
+	files, err := dispatch.DeadLetterFiles(dispatch.DeadLettersPath(s.base.DataDir, s.Name))
 	if err != nil {
 		return err
 	}

@@ -30,6 +30,10 @@ type dispatcherSettings struct {
 	MetricsAddr string        `env:"LLM_PROXY_DISPATCHER_METRICS_ADDR" envDefault:"off" flag:"metrics-addr" help:"loopback address of the dispatcher's /metrics and /health, such as 127.0.0.1:9091; off has neither"`
 	Prices      string        `env:"LLM_PROXY_PRICES" flag:"prices" help:"file with prices in place of those that are built in, JSON or YAML"`
 
+	From  busKind       `env:"LLM_PROXY_DISPATCHER_BUS" envDefault:"spool" flag:"bus" help:"where events come from: spool, on this machine; eventbridge, a queue behind the bus of a stack on AWS"`
+	Queue string        `env:"LLM_PROXY_DISPATCHER_QUEUE" flag:"queue" help:"with eventbridge, and implies it: URL of the queue (default: that behind the rule of this --name on --event-bus)"`
+	Pause time.Duration `env:"LLM_PROXY_DISPATCHER_PAUSE" envDefault:"1m" flag:"pause" help:"with eventbridge: how long an event that failed is left alone the first time, and then four times as long each time"`
+
 	File string `env:"LLM_PROXY_DISPATCHER_FILE" flag:"file" help:"file: path of the log"`
 
 	WebhookURL    string `env:"LLM_PROXY_WEBHOOK_URL" secret:"true" help:"webhook: where to"`
@@ -52,8 +56,8 @@ type dispatcherSettings struct {
 	LogStream string `env:"LLM_PROXY_LOG_STREAM" flag:"log-stream" help:"cloudwatch: stream in the group (default: events)"`
 	Namespace string `env:"LLM_PROXY_METRICS_NAMESPACE" flag:"metrics-namespace" help:"cloudwatch: namespace of the metrics (default: LlmProxy)"`
 
-	Bus         string `env:"LLM_PROXY_EVENT_BUS" flag:"event-bus" help:"eventbridge: name or ARN of the bus"`
-	EventBucket string `env:"LLM_PROXY_EVENT_BUCKET" flag:"event-bucket" help:"eventbridge: bucket for the bodies of events too large for the bus"`
+	Bus         string `env:"LLM_PROXY_EVENT_BUS" flag:"event-bus" help:"name or ARN of a bus: for the service eventbridge where to, with --bus eventbridge where from"`
+	EventBucket string `env:"LLM_PROXY_EVENT_BUCKET" flag:"event-bucket" help:"bucket for the bodies of events too large for a bus: for the service eventbridge where they are put, with --bus eventbridge where they lie"`
 
 	base settings // data folder and log
 }
@@ -69,18 +73,44 @@ func addDispatcherSettings(cmd *cobra.Command, without ...string) {
 		if name == "" || slices.Contains(without, name) {
 			continue
 		}
-		cmd.Flags().String(name, "", fmt.Sprintf("%s [%s]", field.Tag.Get("help"), field.Tag.Get("env")))
+		addDispatcherFlag(cmd, field)
 		if field.Type.Kind() == reflect.Bool {
 			cmd.Flags().Lookup(name).NoOptDefVal = "true"
 		}
-		if value := field.Tag.Get("envDefault"); value != "" {
-			cmd.Flags().Lookup(name).DefValue = value
+	}
+}
+
+func addDispatcherFlag(cmd *cobra.Command, field reflect.StructField) {
+	name := field.Tag.Get("flag")
+	cmd.Flags().String(name, "", fmt.Sprintf("%s [%s]", field.Tag.Get("help"), field.Tag.Get("env")))
+	if value := field.Tag.Get("envDefault"); value != "" {
+		cmd.Flags().Lookup(name).DefValue = value
+	}
+}
+
+// addQueueSettings adds the flags that name a queue.
+func addQueueSettings(cmd *cobra.Command) {
+	for field := range reflect.TypeFor[dispatcherSettings]().Fields() {
+		if slices.Contains([]string{"From", "Queue", "Bus"}, field.Name) {
+			addDispatcherFlag(cmd, field)
 		}
 	}
 }
 
 // loadDispatcherSettings reads flags and environment. All that cannot be taken is named in one error.
 func loadDispatcherSettings(cmd *cobra.Command) (dispatcherSettings, error) {
+	s, err := parseDispatcherSettings(cmd)
+	if err != nil {
+		return dispatcherSettings{}, err
+	}
+	if problems := s.check(); problems != nil {
+		return dispatcherSettings{}, usageError("%s", strings.Join(problems, "\n"))
+	}
+	return s, nil
+}
+
+// parseDispatcherSettings is [loadDispatcherSettings] without a look at whether they make sense together.
+func parseDispatcherSettings(cmd *cobra.Command) (dispatcherSettings, error) {
 	base, err := loadSettings(cmd)
 	if err != nil {
 		return dispatcherSettings{}, err
@@ -102,14 +132,14 @@ func loadDispatcherSettings(cmd *cobra.Command) (dispatcherSettings, error) {
 	} else if err != nil {
 		problems = append(problems, err.Error())
 	}
-	if problems == nil {
-		problems = s.check()
-	}
 	if problems != nil {
 		return dispatcherSettings{}, usageError("%s", strings.Join(problems, "\n"))
 	}
 	if s.Name == "" {
 		s.Name = s.Service
+	}
+	if s.Queue != "" {
+		s.From = busEventBridge
 	}
 	if s.WebhookURL == "" {
 		s.WebhookURL = s.LoggingURL
@@ -133,7 +163,12 @@ func (s *dispatcherSettings) check() (problems []string) {
 	if !slices.Contains(dispatch.Names(), s.Service) {
 		problems = append(problems, fmt.Sprintf("--service (LLM_PROXY_SERVICE): %q is none of %s", s.Service, strings.Join(dispatch.Names(), ", ")))
 	}
+	problems = append(problems, s.checkBus()...)
+	if s.From == busEventBridge && s.MetricsAddr != metricsOff {
+		problems = append(problems, "--metrics-addr (LLM_PROXY_DISPATCHER_METRICS_ADDR): is for the spool; of a queue, CloudWatch has the metrics")
+	}
 	for name, n := range map[string]int64{
+		"--pause (LLM_PROXY_DISPATCHER_PAUSE)":               int64(s.Pause),
 		"--max-attempts (LLM_PROXY_DISPATCHER_MAX_ATTEMPTS)": int64(s.MaxAttempts), "--batch-size (LLM_PROXY_DISPATCHER_BATCH_SIZE)": int64(s.BatchSize),
 		"--linger (LLM_PROXY_DISPATCHER_LINGER)": int64(s.Linger), "--give-up (LLM_PROXY_DISPATCHER_GIVE_UP)": int64(s.GiveUp), "--webhook-batch (LLM_PROXY_WEBHOOK_BATCH)": int64(s.WebhookBatch),
 	} {
@@ -146,6 +181,18 @@ func (s *dispatcherSettings) check() (problems []string) {
 	}
 	slices.Sort(problems)
 	return problems
+}
+
+// checkBus names what a queue lacks to be found by.
+func (s *dispatcherSettings) checkBus() []string {
+	switch {
+	case s.From == busSpool || s.Queue != "":
+	case s.Service == string(busEventBridge):
+		return []string{"--queue (LLM_PROXY_DISPATCHER_QUEUE): name the queue: --event-bus is where this service brings events"}
+	case s.Bus == "":
+		return []string{"--event-bus (LLM_PROXY_EVENT_BUS): name the bus, or the queue with --queue"}
+	}
+	return nil
 }
 
 // destination is what the destinations are told.

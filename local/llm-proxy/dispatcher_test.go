@@ -300,7 +300,7 @@ func TestADispatcherTellsHowItIs(t *testing.T) {
 func TestEachSettingOfADestinationReachesIt(t *testing.T) {
 	before, err := json.Marshal(fmt.Sprintf("%+v", plainSettings((&dispatcherSettings{}).destination())))
 	require.NoError(t, err)
-	elsewhere := []string{"Service", "Name", "MaxAttempts", "BatchSize", "Linger", "GiveUp", "MetricsAddr", "Prices", "LoggingURL"} // the tests above
+	elsewhere := []string{"Service", "Name", "MaxAttempts", "BatchSize", "Linger", "GiveUp", "MetricsAddr", "Prices", "LoggingURL", "From", "Queue", "Pause"} // the tests above
 	for field := range reflect.TypeFor[dispatcherSettings]().Fields() {
 		if field.Tag.Get("env") == "" || slices.Contains(elsewhere, field.Name) {
 			continue
