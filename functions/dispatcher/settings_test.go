@@ -33,7 +33,7 @@ func TestEachSettingChangesSomething(t *testing.T) {
 		usual := []string{"LLM_PROXY_DEAD_LETTERS=" + aws.URL + "/1/usual-dead", "LLM_PROXY_EVENT_BUCKET=usual-bodies"}
 		consumer, err := join(append(usual, environ...))
 		require.NoError(t, err)
-		handle(t.Context(), consumer, events.SQSEvent{Records: []events.SQSMessage{{MessageId: "1", Body: body}}})
+		_, _ = consumer.handle(t.Context(), events.SQSEvent{Records: []events.SQSMessage{{MessageId: "1", Body: body}}}) // what it did is heard
 		return aws.Heard()
 	}
 	// changes is the row of a setting whose value is heard by the destination.

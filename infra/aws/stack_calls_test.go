@@ -122,14 +122,47 @@ func (s *stack) manage(method, path, body string, status int) gjson.Result {
 	return gjson.Parse(a.body)
 }
 
-// chat asks the function URL.
-func (s *stack) chat(token string) answer {
+// mint makes a project and a token of it.
+func (s *stack) mint() (token, id string) {
+	s.t.Helper()
+	project := s.manage(http.MethodPost, "/manage/projects", `{"name":"first","api_key":"sk-fake-provider-key-1234"}`, http.StatusCreated).Get("project_id").Str
+	minted := s.manage(http.MethodPost, "/manage/tokens", `{"project_id":"`+project+`","duration_minutes":60}`, http.StatusCreated)
+	return minted.Get("token").Str, minted.Get("id").Str
+}
+
+// chat asks the function URL; demo is how the upstream is to misbehave.
+func (s *stack) chat(token string, demo ...string) answer {
 	s.t.Helper()
 	base, err := url.Parse(s.out["BaseUrl"])
 	require.NoError(s.t, err)
-	a, err := s.ask(http.MethodPost, base.Host, base.Path+"/chat/completions", token, `{"model":"gpt-4o-mini","messages":[{"role":"user","content":"hello"}]}`)
+	a, err := s.ask(http.MethodPost, base.Host, base.Path+"/chat/completions", token, `{"model":"gpt-4o-mini","messages":[{"role":"user","content":"hello"}]}`, demo...)
 	require.NoError(s.t, err)
 	return a
+}
+
+// chatID asks the function URL and returns the request's id.
+func (s *stack) chatID(token string, demo ...string) string {
+	s.t.Helper()
+	a := s.chat(token, demo...)
+	require.Equal(s.t, http.StatusOK, a.status, a.body)
+	return a.header.Get("X-Llm-Proxy-Request-Id")
+}
+
+// physical is what AWS calls a resource of the stack.
+func (s *stack) physical(resource string) string {
+	s.t.Helper()
+	a := s.cloudFormation("DescribeStackResources", stackName)
+	require.Equal(s.t, http.StatusOK, a.status, a.body)
+	for _, member := range strings.Split(a.body, "<member>") {
+		if !strings.Contains(member, "<LogicalResourceId>"+resource+"</LogicalResourceId>") {
+			continue
+		}
+		_, rest, _ := strings.Cut(member, "<PhysicalResourceId>")
+		id, _, _ := strings.Cut(rest, "</PhysicalResourceId>")
+		return id
+	}
+	require.Fail(s.t, "the stack has no resource "+resource, a.body)
+	return ""
 }
 
 // record waits for the record of a request in the bucket.

@@ -41,9 +41,11 @@ func builtWith(e *emulator, files map[string]string) string {
 }
 
 // buildSetup puts a setup with a site of these files into the place of the one that was built.
-func (e *emulator) buildSetup(build string, files map[string]string) {
+func (e *emulator) buildSetup(files map[string]string) {
 	e.t.Helper()
-	cmd := exec.CommandContext(e.t.Context(), "make", "build-Setup", "GOARCH="+runtime.GOARCH, "ARTIFACTS_DIR="+filepath.Join(build, "Setup"))
+	dir, err := build()
+	require.NoError(e.t, err)
+	cmd := exec.CommandContext(e.t.Context(), "make", "build-Setup", "GOARCH="+runtime.GOARCH, "ARTIFACTS_DIR="+filepath.Join(dir, "Setup"))
 	cmd.Dir, cmd.Env = root, append(os.Environ(), builtWith(e, files))
 	out, err := cmd.CombinedOutput()
 	require.NoError(e.t, err, "%s", out)

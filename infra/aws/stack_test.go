@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -100,7 +101,7 @@ type answer struct {
 }
 
 // ask sends a request to one of the hosts that the emulator plays.
-func (e *emulator) ask(method, host, path, bearer, body string) (answer, error) {
+func (e *emulator) ask(method, host, path, bearer, body string, demo ...string) (answer, error) {
 	ctx, cancel := context.WithTimeout(e.t.Context(), patience)
 	defer cancel()
 	r, err := http.NewRequestWithContext(ctx, method, e.url+path, strings.NewReader(body))
@@ -109,6 +110,9 @@ func (e *emulator) ask(method, host, path, bearer, body string) (answer, error) 
 	}
 	r.Host = host
 	r.Header.Set("Content-Type", "application/json")
+	if demo != nil {
+		r.Header.Set("X-Demo", strings.Join(demo, ", "))
+	}
 	if bearer != "" {
 		r.Header.Set("Authorization", "Bearer "+bearer)
 	}
@@ -138,33 +142,54 @@ func (e *emulator) config() aws.Config {
 	return aws.Config{Region: "us-east-1", BaseEndpoint: &e.url, Credentials: credentials.NewStaticCredentialsProvider("test", "test", "")}
 }
 
+// architecture is this machine's, as Lambda calls it.
+var architecture = map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]
+
+// build builds the functions, once for all tests of a run, and returns the folder.
+var build = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "llm-proxy-build-") })
+
+func TestMain(m *testing.M) {
+	code := m.Run()
+	if dir, err := build(); err == nil {
+		_ = os.RemoveAll(dir) // it is in the folder for temporary files
+	}
+	os.Exit(code)
+}
+
+// deployer builds the stack and returns what deploys it, with parameters beside those that the tests need, and tells its outputs.
+func (e *emulator) deployer(upstream string) func(parameters ...string) map[string]string {
+	e.t.Helper()
+	dir, err := build()
+	require.NoError(e.t, err)
+	if _, err := os.Stat(filepath.Join(dir, "template.yaml")); err != nil {
+		e.t.Setenv("GOARCH", runtime.GOARCH)
+		e.sam("build", "--build-dir", dir, "--parameter-overrides", "Architecture="+architecture)
+	}
+	providers := filepath.Join(e.t.TempDir(), "providers.yaml")
+	require.NoError(e.t, os.WriteFile(providers, fmt.Appendf(nil, "default: openai\nproviders:\n  openai:\n    preset: openai\n    base_url: %s\n", upstream), 0o600))
+	return func(parameters ...string) map[string]string {
+		overrides := append([]string{"Emulated=true", "Retention=Delete", "RequestBodies=true", "Architecture=" + architecture, "ProvidersFile=" + providers}, parameters...)
+		e.sam(append([]string{
+			"deploy", "--template-file", filepath.Join(dir, "template.yaml"), "--stack-name", stackName, "--resolve-s3", "--no-confirm-changeset",
+			"--no-fail-on-empty-changeset", "--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND", "--parameter-overrides",
+		}, overrides...)...)
+		return e.outputs(stackName)
+	}
+}
+
+const stackName = "llm-proxy-test"
+
 // TestTheStackDeploysAndWorks builds the functions, deploys the template as it is and follows a request from the function URL to the
 // bucket. The admin site comes with an update, another one with the next, and goes with the stack.
 func TestTheStackDeploysAndWorks(t *testing.T) {
 	upstream := demo.Serve(t)
 	e := startEmulator(t)
-	architecture := map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtime.GOARCH]
-	dir := t.TempDir()
-	t.Setenv("GOARCH", runtime.GOARCH)
-	e.sam("build", "--build-dir", filepath.Join(dir, "build"), "--parameter-overrides", "Architecture="+architecture)
-	providers := filepath.Join(dir, "providers.yaml")
-	require.NoError(t, os.WriteFile(providers, fmt.Appendf(nil, "default: openai\nproviders:\n  openai:\n    preset: openai\n    base_url: %s\n", upstream.URL), 0o600))
-	deploy := func(more ...string) map[string]string {
-		overrides := append([]string{"Emulated=true", "Retention=Delete", "RequestBodies=true", "Architecture=" + architecture, "ProvidersFile=" + providers}, more...)
-		e.sam(append([]string{
-			"deploy", "--template-file", filepath.Join(dir, "build", "template.yaml"), "--stack-name", "llm-proxy-test", "--resolve-s3", "--no-confirm-changeset",
-			"--no-fail-on-empty-changeset", "--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND", "--parameter-overrides",
-		}, overrides...)...)
-		return e.outputs("llm-proxy-test")
-	}
-
+	deploy := e.deployer(upstream.URL)
 	out := deploy("AdminSite=false")
 	require.NotContains(t, out, "AdminUrl")
-	require.Empty(t, e.physical("llm-proxy-test", "Site"))
+	require.Empty(t, e.physical(stackName, "Site"))
 	s := &stack{emulator: e, out: out, token: e.secret(out["ManagementTokenSecret"], "management_token")}
-	project := s.manage(http.MethodPost, "/manage/projects", `{"name":"first","api_key":"sk-fake-provider-key-1234"}`, http.StatusCreated).Get("project_id").Str
-	minted := s.manage(http.MethodPost, "/manage/tokens", `{"project_id":"`+project+`","duration_minutes":60}`, http.StatusCreated)
-	token, id := minted.Get("token").Str, minted.Get("id").Str
+	token, id := s.mint()
 
 	first := s.chat(token)
 	require.Equal(t, http.StatusOK, first.status, first.body)
@@ -177,9 +202,9 @@ func TestTheStackDeploysAndWorks(t *testing.T) {
 	require.Positive(t, record.Get("usage.total").Int())
 
 	// A new sealing secret: the key still opens, and nobody has set it anew.
-	e.buildSetup(filepath.Join(dir, "build"), firstSite)
+	e.buildSetup(firstSite)
 	s.out = deploy("SealingKeyVersion=2", "LogDays=7", "AdminSite=true")
-	site := e.physical("llm-proxy-test", "SiteBucket")
+	site := e.physical(stackName, "SiteBucket")
 	require.NotEmpty(t, site)
 	e.checkSite(site, firstSite)
 	s.checkSignIn()
@@ -196,13 +221,13 @@ func TestTheStackDeploysAndWorks(t *testing.T) {
 	require.Len(t, upstream.Requests(), 2, "a refused request never reaches the upstream")
 	require.Equal(t, "refused", s.record(refused.header.Get("X-Llm-Proxy-Request-Id")).Get("outcome").Str)
 
-	e.buildSetup(filepath.Join(dir, "build"), secondSite)
+	e.buildSetup(secondSite)
 	deploy("SealingKeyVersion=2", "LogDays=7", "AdminSite=true")
 	e.checkSite(site, secondSite)
 	require.NotContains(t, e.contents(site), "assets/test-1.js", "what is no longer in the site goes")
 
 	// The emulator deletes a full bucket, which CloudFormation does not: so what setup does before that is asked for here, and seen.
-	setup := e.physical("llm-proxy-test", "Setup")
+	setup := e.physical(stackName, "Setup")
 	for _, bucket := range []struct{ name, prefix, resource, id string }{
 		{out["EventBucketName"], "requests/", "Custom::Contents", "bucket-contents"}, {site, "assets/", "Custom::Site", site},
 	} {
@@ -216,7 +241,7 @@ func TestTheStackDeploysAndWorks(t *testing.T) {
 		require.Zero(t, versions, bucket.resource)
 		require.Zero(t, marks, bucket.resource)
 	}
-	e.delete("llm-proxy-test")
+	e.delete(stackName)
 	require.Empty(t, e.tables(), "nothing is left")
 	require.Empty(t, e.contents(out["EventBucketName"]))
 	require.Empty(t, e.contents(site))
