@@ -30,10 +30,10 @@ func TestEachSettingChangesSomething(t *testing.T) {
 	}
 	whole := event(func(*llmproxy.Event) {})
 	deliver := func(t *testing.T, body string, environ ...string) string {
-		usual := []string{"LLM_PROXY_DEAD_LETTERS=" + aws.URL + "/1/usual-dead", "LLM_PROXY_EVENT_BUCKET=usual-bodies"}
+		usual := []string{"LLM_PROXY_QUEUE=" + aws.URL + "/1/usual-queue", "LLM_PROXY_DEAD_LETTERS=" + aws.URL + "/1/usual-dead", "LLM_PROXY_EVENT_BUCKET=usual-bodies"}
 		consumer, err := join(append(usual, environ...))
 		require.NoError(t, err)
-		_, _ = consumer.handle(t.Context(), events.SQSEvent{Records: []events.SQSMessage{{MessageId: "1", Body: body}}}) // what it did is heard
+		_, _ = consumer.handle(t.Context(), events.SQSEvent{Records: []events.SQSMessage{{MessageId: "1", ReceiptHandle: "1", Body: body}}}) // what it did is heard
 		return aws.Heard()
 	}
 	// changes is the row of a setting whose value is heard by the destination.
@@ -56,12 +56,25 @@ func TestEachSettingChangesSomething(t *testing.T) {
 	helicone := []string{"LLM_PROXY_DESTINATION=helicone", "HELICONE_API_KEY=sk-fake-usual", "LLM_PROXY_HELICONE_URL=" + aws.URL}
 	lunary := []string{"LLM_PROXY_DESTINATION=lunary", "LUNARY_PUBLIC_KEY=fake-usual", "LLM_PROXY_LUNARY_URL=" + aws.URL}
 	webhook := []string{"LLM_PROXY_DESTINATION=webhook", "LLM_PROXY_WEBHOOK_URL=" + aws.URL}
+	down := []string{"LLM_PROXY_DESTINATION=webhook", "LLM_PROXY_WEBHOOK_URL=http://127.0.0.1:1"}
 	effects.Each[settings](t, map[string]func(*testing.T){
 		"LLM_PROXY_DESTINATION": func(t *testing.T) {
 			require.Contains(t, deliver(t, whole, s3...), "PUT /usual-bucket/events/")
 			require.Contains(t, deliver(t, whole, webhook...), "POST /\n")
-			_, err := join([]string{"LLM_PROXY_DESTINATION=none", "LLM_PROXY_DEAD_LETTERS=x", "LLM_PROXY_EVENT_BUCKET=x"})
+			_, err := join([]string{"LLM_PROXY_DESTINATION=none", "LLM_PROXY_QUEUE=x", "LLM_PROXY_DEAD_LETTERS=x", "LLM_PROXY_EVENT_BUCKET=x"})
 			require.ErrorContains(t, err, "none")
+		},
+		"LLM_PROXY_QUEUE": func(t *testing.T) {
+			require.Contains(t, deliver(t, whole, down...), "/1/usual-queue")
+			require.Contains(t, deliver(t, whole, append(down, "LLM_PROXY_QUEUE="+aws.URL+"/1/other-queue")...), "/1/other-queue")
+		},
+		"LLM_PROXY_DISPATCHER_PAUSE": func(t *testing.T) {
+			require.Contains(t, deliver(t, whole, down...), `"VisibilityTimeout":60`)
+			require.Contains(t, deliver(t, whole, append(down, "LLM_PROXY_DISPATCHER_PAUSE=7m")...), `"VisibilityTimeout":420`)
+		},
+		"LLM_PROXY_DESTINATION_SECRET": func(t *testing.T) {
+			aws.Answers["GetSecretValue"] = `{"SecretString":"{\"LLM_PROXY_WEBHOOK_URL\":\"` + aws.URL + `/from-a-secret\"}"}`
+			require.Contains(t, deliver(t, whole, "LLM_PROXY_DESTINATION=webhook", "LLM_PROXY_DESTINATION_SECRET=other-secret"), "/from-a-secret")
 		},
 		"LLM_PROXY_DEAD_LETTERS": func(t *testing.T) {
 			require.Contains(t, deliver(t, "junk", s3...), "/1/usual-dead")

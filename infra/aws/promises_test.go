@@ -413,7 +413,7 @@ func alwaysOn(t template) (broken []string) {
 }
 
 // lacking are the kinds that the emulator refuses.
-var lacking = []string{"AWS::Events::Archive", "AWS::Budgets::Budget"}
+var lacking = []string{"AWS::Events::Archive", "AWS::Budgets::Budget", "AWS::Logs::QueryDefinition"}
 
 func emulated(t template) (broken []string) {
 	gates := map[string]bool{}
