@@ -115,7 +115,7 @@ func TestTheArchiveOfABusIsReplayed(t *testing.T) {
 	require.NoError(t, err)
 	require.Contains(t, talk, " completed until ")
 	require.Contains(t, said, "the events are in the queue of webhook")
-	require.EqualValues(t, time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC).Unix(), gjson.GetBytes(w.Replayed()[0], "EventEndTime").Int())
+	require.Equal(t, time.Date(2026, 11, 22, 9, 0, 0, 0, time.UTC).Unix(), gjson.GetBytes(w.Replayed()[0], "EventEndTime").Int())
 	for name, c := range map[string]struct {
 		args []string
 		code int
@@ -180,7 +180,9 @@ func TestTheEventsOfATimeAreDeliveredOnceMore(t *testing.T) {
 	require.Equal(t, "delivered 0, dead 30\n", said, "they are among the dead letters, whence they can be sent again")
 
 	for _, c := range []struct{ from, to, want string }{
-		{"", "2026-11-22", "--from: name the first time"}, {"yesterday", "", "--from: \"yesterday\" is neither"}, {"2026-11-22", "now", "--to: \"now\" is neither"},
+		{"", "2026-11-22", "--from: name the first time"},
+		{"yesterday", "", "--from: \"yesterday\" is neither"},
+		{"2026-11-22", "now", "--to: \"now\" is neither"},
 		{"2026-11-22", "2026-11-22", "must be before"},
 	} {
 		hour = []string{"--from", c.from, "--to", c.to}

@@ -59,7 +59,7 @@ func (q *Queue) Hide(ctx context.Context, messages []Hidden) error {
 	for chunk := range slices.Chunk(messages, maxEntries) {
 		in := &sqs.ChangeMessageVisibilityBatchInput{QueueUrl: &q.URL}
 		for i, m := range chunk {
-			seconds := int32(min(max(m.For+time.Second-1, 0), maxAfter) / time.Second) //nolint:gosec // 43,200 at most
+			seconds := int32(min(max(m.For+time.Second-1, 0), maxAfter) / time.Second)
 			in.Entries = append(in.Entries, sqstypes.ChangeMessageVisibilityBatchRequestEntry{Id: aws.String(strconv.Itoa(i)), ReceiptHandle: &m.Handle, VisibilityTimeout: seconds})
 		}
 		out, err := q.Client.ChangeMessageVisibilityBatch(ctx, in)

@@ -128,7 +128,7 @@ func (r *Receiver) collect(ctx context.Context, once bool) ([]received, error) {
 
 func (r *Receiver) receive(ctx context.Context, most int, patience time.Duration) ([]received, error) {
 	out, err := r.cfg.Queue.Client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
-		QueueUrl: &r.cfg.Queue.URL, MaxNumberOfMessages: int32(min(most, maxEntries)), WaitTimeSeconds: int32(patience / time.Second), VisibilityTimeout: int32(r.cfg.Hidden / time.Second), //nolint:gosec // small
+		QueueUrl: &r.cfg.Queue.URL, MaxNumberOfMessages: int32(min(most, maxEntries)), WaitTimeSeconds: int32(patience / time.Second), VisibilityTimeout: int32(r.cfg.Hidden / time.Second),
 		MessageSystemAttributeNames: []sqstypes.MessageSystemAttributeName{sqstypes.MessageSystemAttributeNameApproximateReceiveCount},
 	})
 	if err != nil {

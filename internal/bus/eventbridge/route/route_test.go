@@ -203,8 +203,8 @@ func TestTheArchiveIsReplayedToOneRule(t *testing.T) {
 	require.Equal(t, "arn:aws:events:us-east-1:000000000000:archive/archive", asked.Get("EventSourceArn").Str)
 	require.Equal(t, "arn:aws:events:us-east-1:000000000000:event-bus/events", asked.Get("Destination.Arn").Str)
 	require.Equal(t, `["arn:aws:events:us-east-1:000000000000:rule/events/webhook"]`, asked.Get("Destination.FilterArns").Raw, "no other destination gets them")
-	require.EqualValues(t, from.Unix(), asked.Get("EventStartTime").Int())
-	require.EqualValues(t, to.Unix(), asked.Get("EventEndTime").Int())
+	require.Equal(t, from.Unix(), asked.Get("EventStartTime").Int())
+	require.Equal(t, to.Unix(), asked.Get("EventEndTime").Int())
 	require.Regexp(t, `^[.\-_A-Za-z0-9]{1,64}$`, asked.Get("ReplayName").Str)
 
 	w.Answer([]string{"FAILED"}, nil)
