@@ -16,6 +16,7 @@ func TestEachSettingChangesSomething(t *testing.T) {
 	for _, operation := range []string{"CreateLogGroup", "CreateLogStream", "PutLogEvents"} {
 		aws.Answers[operation] = "{}"
 	}
+	aws.Answers["ChangeMessageVisibilityBatch"] = "{}"
 	aws.Answers["SendMessage"] = `{"MessageId":"1"}`
 	aws.Answers["PutEvents"] = `{"FailedEntryCount":0,"Entries":[{"EventId":"1"}]}`
 	now := time.Now()
@@ -31,9 +32,10 @@ func TestEachSettingChangesSomething(t *testing.T) {
 	whole := event(func(*llmproxy.Event) {})
 	deliver := func(t *testing.T, body string, environ ...string) string {
 		usual := []string{"LLM_PROXY_QUEUE=" + aws.URL + "/1/usual-queue", "LLM_PROXY_DEAD_LETTERS=" + aws.URL + "/1/usual-dead", "LLM_PROXY_EVENT_BUCKET=usual-bodies"}
-		consumer, err := join(append(usual, environ...))
+		d, err := join(append(usual, environ...))
 		require.NoError(t, err)
-		_, _ = consumer.handle(t.Context(), events.SQSEvent{Records: []events.SQSMessage{{MessageId: "1", ReceiptHandle: "1", Body: body}}}) // what it did is heard
+		_, err = d.handle(t.Context(), events.SQSEvent{Records: []events.SQSMessage{{MessageId: "1", Body: body}}})
+		require.NoError(t, err)
 		return aws.Heard()
 	}
 	// changes is the row of a setting whose value is heard by the destination.
@@ -56,7 +58,6 @@ func TestEachSettingChangesSomething(t *testing.T) {
 	helicone := []string{"LLM_PROXY_DESTINATION=helicone", "HELICONE_API_KEY=sk-fake-usual", "LLM_PROXY_HELICONE_URL=" + aws.URL}
 	lunary := []string{"LLM_PROXY_DESTINATION=lunary", "LUNARY_PUBLIC_KEY=fake-usual", "LLM_PROXY_LUNARY_URL=" + aws.URL}
 	webhook := []string{"LLM_PROXY_DESTINATION=webhook", "LLM_PROXY_WEBHOOK_URL=" + aws.URL}
-	down := []string{"LLM_PROXY_DESTINATION=webhook", "LLM_PROXY_WEBHOOK_URL=http://127.0.0.1:1"}
 	effects.Each[settings](t, map[string]func(*testing.T){
 		"LLM_PROXY_DESTINATION": func(t *testing.T) {
 			require.Contains(t, deliver(t, whole, s3...), "PUT /usual-bucket/events/")
@@ -64,17 +65,20 @@ func TestEachSettingChangesSomething(t *testing.T) {
 			_, err := join([]string{"LLM_PROXY_DESTINATION=none", "LLM_PROXY_QUEUE=x", "LLM_PROXY_DEAD_LETTERS=x", "LLM_PROXY_EVENT_BUCKET=x"})
 			require.ErrorContains(t, err, "none")
 		},
-		"LLM_PROXY_QUEUE": func(t *testing.T) {
-			require.Contains(t, deliver(t, whole, down...), "/1/usual-queue")
-			require.Contains(t, deliver(t, whole, append(down, "LLM_PROXY_QUEUE="+aws.URL+"/1/other-queue")...), "/1/other-queue")
+		"LLM_PROXY_QUEUE": func(t *testing.T) { // what fails is hidden there
+			refused := append(webhook, "LLM_PROXY_WEBHOOK_URL=http://127.0.0.1:1")
+			require.Contains(t, deliver(t, whole, refused...), "/1/usual-queue")
+			require.Contains(t, deliver(t, whole, append(refused, "LLM_PROXY_QUEUE="+aws.URL+"/1/other-queue")...), "/1/other-queue")
 		},
 		"LLM_PROXY_DISPATCHER_PAUSE": func(t *testing.T) {
-			require.Contains(t, deliver(t, whole, down...), `"VisibilityTimeout":60`)
-			require.Contains(t, deliver(t, whole, append(down, "LLM_PROXY_DISPATCHER_PAUSE=7m")...), `"VisibilityTimeout":420`)
+			refused := append(webhook, "LLM_PROXY_WEBHOOK_URL=http://127.0.0.1:1")
+			require.Contains(t, deliver(t, whole, refused...), `"VisibilityTimeout":60`)
+			require.Contains(t, deliver(t, whole, append(refused, "LLM_PROXY_DISPATCHER_PAUSE=7s")...), `"VisibilityTimeout":7`)
 		},
 		"LLM_PROXY_DESTINATION_SECRET": func(t *testing.T) {
-			aws.Answers["GetSecretValue"] = `{"SecretString":"{\"LLM_PROXY_WEBHOOK_URL\":\"` + aws.URL + `/from-a-secret\"}"}`
-			require.Contains(t, deliver(t, whole, "LLM_PROXY_DESTINATION=webhook", "LLM_PROXY_DESTINATION_SECRET=other-secret"), "/from-a-secret")
+			aws.Answers["GetSecretValue"] = `{"SecretString":"{\"LLM_PROXY_WEBHOOK_AUTHORIZATION\":\"Bearer fake-kept\"}"}`
+			require.NotContains(t, deliver(t, whole, webhook...), "fake-kept")
+			require.Contains(t, deliver(t, whole, append(webhook, "LLM_PROXY_DESTINATION_SECRET=other-secret")...), "fake-kept")
 		},
 		"LLM_PROXY_DEAD_LETTERS": func(t *testing.T) {
 			require.Contains(t, deliver(t, "junk", s3...), "/1/usual-dead")

@@ -109,6 +109,16 @@ func TestEachSettingChangesSomething(t *testing.T) {
 			require.NotContains(t, ask(t, "GET", "/manage/info", "").Body.String(), "somebody")
 			require.Contains(t, ask(t, "GET", "/manage/info", "", "LLM_PROXY_PROVIDERS="+file).Body.String(), "somebody")
 		},
+		"LLM_PROXY_DESTINATIONS": func(t *testing.T) {
+			aws.Answers["SendMessage"] = `{"MessageId":"1"}`
+			aws.Answers["GetQueueAttributes"] = `{"Attributes":{"QueueArn":"arn:aws:sqs:us-east-1:000000000000:q","RedrivePolicy":"{\"deadLetterTargetArn\":\"arn:aws:sqs:us-east-1:000000000000:dead\"}","ApproximateNumberOfMessages":"0","ApproximateNumberOfMessagesNotVisible":"0","ApproximateNumberOfMessagesDelayed":"0"}}`
+			aws.Answers["GetQueueUrl"] = `{"QueueUrl":"` + aws.URL + `/1/dead"}`
+			aws.Answers["ListMessageMoveTasks"] = `{"Results":[]}`
+			require.Equal(t, "[]", strings.TrimSpace(ask(t, "GET", "/manage/destinations", "").Body.String()))
+			told := ask(t, "GET", "/manage/destinations", "", "LLM_PROXY_DESTINATIONS=s3="+aws.URL+"/1/q,webhook="+aws.URL+"/1/r").Body.String()
+			require.Equal(t, `["s3","webhook"]`, gjson.Get(told, "#.name").Raw, told)
+			require.Contains(t, aws.Heard(), "/1/r")
+		},
 		"LLM_PROXY_DEFAULT_MAX_REQUESTS": func(t *testing.T) {
 			require.Zero(t, gjson.Get(mint(t, id).Body.String(), "max_requests").Int())
 			require.EqualValues(t, 7, gjson.Get(mint(t, id, "LLM_PROXY_DEFAULT_MAX_REQUESTS=7").Body.String(), "max_requests").Int())
