@@ -141,6 +141,8 @@ func (l *ledger) transact(ctx context.Context, change func() error) error {
 	select {
 	case l.store.turn <- struct{}{}:
 		defer func() { <-l.store.turn }()
+	case <-l.store.closed:
+		return errClosed
 	case <-ctx.Done():
 		return ctx.Err()
 	}

@@ -212,9 +212,9 @@ func (p *spender) next() {
 
 // run takes the requests through in one transaction, each with its own outcome.
 func (p *spender) run(batch []*spendRequest) {
-	if !p.store.takeTurn(batch[0].due) {
+	if err := p.store.takeTurn(batch[0].due); err != nil {
 		for _, r := range batch {
-			r.err = unavailable(errBusy)
+			r.err = unavailable(err)
 		}
 		return
 	}
@@ -264,19 +264,21 @@ var (
 )
 
 // takeTurn waits until no other connection of ours writes, or until due.
-func (s *Store) takeTurn(due time.Time) bool {
+func (s *Store) takeTurn(due time.Time) error {
 	select {
 	case s.turn <- struct{}{}:
-		return true
+		return nil
 	default:
 	}
 	timer := time.NewTimer(time.Until(due))
 	defer timer.Stop()
 	select {
 	case s.turn <- struct{}{}:
-		return true
+		return nil
+	case <-s.closed:
+		return errClosed
 	case <-timer.C:
-		return false
+		return errBusy
 	}
 }
 

@@ -40,6 +40,10 @@ type Store struct {
 	ledger  *ledger
 	stop    context.CancelFunc
 	stopped sync.WaitGroup
+
+	closing  sync.Once
+	closed   chan struct{} // closed when nothing is written any more
+	closeErr error
 }
 
 // How long SQLite waits for another process's write.
@@ -59,7 +63,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := makeFile(cfg.Path); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	s := &Store{path: cfg.Path, log: cfg.Log, turn: make(chan struct{}, 1)}
+	s := &Store{path: cfg.Path, log: cfg.Log, turn: make(chan struct{}, 1), closed: make(chan struct{})}
 	if err := s.open(ctx, cfg); err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", cfg.Path, err), s.closeConnections())
 	}
@@ -161,14 +165,22 @@ func migrateOnce(ctx context.Context, db *sql.DB) error {
 	return err
 }
 
-// Close ends the store. Spends under way end first.
+// Close ends the store. Spends under way end first; what comes later is refused. To close it again changes nothing.
 func (s *Store) Close() error {
-	s.stop()
-	s.stopped.Wait()
-	s.ledger.mu.Lock()
-	s.turn <- struct{}{}
-	return s.closeConnections()
+	s.closing.Do(func() {
+		s.stop()
+		s.stopped.Wait()
+		s.ledger.mu.Lock()
+		defer s.ledger.mu.Unlock()
+		s.turn <- struct{}{} // for good
+		close(s.closed)
+		s.closeErr = s.closeConnections()
+	})
+	return s.closeErr
 }
+
+// errClosed is what a write after Close gets.
+var errClosed = errors.New("the database is closed")
 
 func (s *Store) closeConnections() error {
 	var errs []error
@@ -198,6 +210,8 @@ func (s *Store) write(ctx context.Context, change func(tx *sql.Tx) error) (err e
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()
+	case <-s.closed:
+		return unavailable(errClosed)
 	case <-ctx.Done():
 		return unavailable(ctx.Err())
 	}
