@@ -33,7 +33,7 @@ func (b *Begin) Lost() *Event {
 	return &Event{ID: b.ID, Time: b.Time, TokenID: b.TokenID, ProjectID: b.ProjectID, Method: b.Method, Path: b.Path, Outcome: Lost}
 }
 
-// Event is the record of one request. In JSON what is unknown is absent, never 0 or ""; times are RFC 3339 in UTC with
+// Event is the record of one request, or of a change of an operator's. In JSON what is unknown is absent, never 0 or ""; times are RFC 3339 in UTC with
 // milliseconds, durations integer milliseconds.
 type Event struct {
 	ID        EventID // minted when the request arrived; the idempotency key everywhere
@@ -54,6 +54,10 @@ type Event struct {
 	Created   int64 // the answer's own time in Unix seconds, if it says
 	Usage     *Usage
 	Test      bool // nobody made this request: it shows whether a destination takes events, and counts nowhere
+
+	// Audit makes this the event of a change that an operator made or was refused. It has no more then than ID, Time, TokenID and
+	// ProjectID, which are the entry's, and its record is the entry.
+	Audit *AuditEntry
 
 	// UsageKind is how the endpoint reports usage (a name of package usage, "" if it does not): by it usage can be read, and answers
 	// be understood, wherever the record gets to.

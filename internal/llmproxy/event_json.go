@@ -30,6 +30,9 @@ func (e *Event) AppendMeta(dst []byte) []byte { return e.appendJSON(dst, false) 
 func (e *Event) MarshalJSON() ([]byte, error) { return e.AppendJSON(nil), nil }
 
 func (e *Event) appendJSON(dst []byte, bodies bool) []byte {
+	if e.Audit != nil {
+		return e.Audit.AppendJSON(dst)
+	}
 	dst = append(dst, `{"version":`...)
 	dst = strconv.AppendInt(dst, EventVersion, 10)
 	dst = appendID(dst, `,"id":"`, e.ID.UUID)

@@ -112,6 +112,8 @@ func TestRecordsAreReadHoweverTheyAreSpaced(t *testing.T) {
 // FuzzReadEvent gives the reader whatever comes: it never panics, and what it takes is JSON that it writes and reads the same again.
 func FuzzReadEvent(f *testing.F) {
 	f.Add(fullEvent().AppendJSON(nil))
+	entry := fullEntry()
+	f.Add(entry.AppendJSON(nil))
 	f.Add([]byte(`{"version":1,"response":{"headers":{"a\"b":"c"},"body":{"tail":"x","text":""}},"id":5}`))
 	f.Fuzz(func(t *testing.T, line []byte) {
 		var e, back llmproxy.Event

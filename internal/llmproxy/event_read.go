@@ -10,11 +10,13 @@ import (
 func (e *Event) UnmarshalJSON(data []byte) error {
 	var in Event
 	var r jsonReader
-	version := int64(0)
+	version, isAudit := int64(0), false
 	r.document(data, func(key, value []byte) {
 		switch string(key) {
 		case "version":
 			version = r.integer(value)
+		case "action": // which requests have not
+			isAudit = true
 		case "id":
 			in.ID.UUID = r.id(value)
 		case "time":
@@ -60,6 +62,12 @@ func (e *Event) UnmarshalJSON(data []byte) error {
 		return fmt.Errorf("event %s: %w", in.ID, r.err)
 	case version != EventVersion:
 		return fmt.Errorf("event %s has version %d, this program reads version %d", in.ID, version, EventVersion)
+	case isAudit:
+		var entry AuditEntry
+		if err := entry.UnmarshalJSON(data); err != nil {
+			return err
+		}
+		in = *entry.Event()
 	}
 	*e = in
 	return nil

@@ -36,7 +36,8 @@ type auditRow struct {
 	TTL        int64             `dynamodbav:"ttl"`
 }
 
-// batchRow has the entries of a change of more tokens than entries fit beside in one transaction.
+// batchRow has the entries of one change: until they are on the bus, and those of a change of more tokens than entries fit beside in one
+// transaction until they have rows of their own.
 type batchRow struct {
 	Partition string     `dynamodbav:"pk"`
 	ID        string     `dynamodbav:"sk"`
@@ -68,11 +69,16 @@ func auditRowOf(e *llmproxy.AuditEntry) auditRow {
 	return r
 }
 
-func auditOf(row item) (e llmproxy.AuditEntry, err error) {
+func auditOf(row item) (llmproxy.AuditEntry, error) {
 	var r auditRow
 	if err := attributevalue.UnmarshalMap(row, &r); err != nil {
-		return e, err
+		return llmproxy.AuditEntry{}, err
 	}
+	return r.entry()
+}
+
+// entry is what the row holds.
+func (r *auditRow) entry() (e llmproxy.AuditEntry, err error) {
 	e = llmproxy.AuditEntry{
 		Time: fromMillis(r.Time), Action: r.Action, Outcome: r.Outcome, Reason: r.Reason, Actor: llmproxy.Actor{Name: r.Actor, ClientAddr: r.ClientAddr, Forwarded: r.Forwarded, RequestID: r.RequestID},
 		Before: r.Before, After: r.After, Suppressed: r.Suppressed,
@@ -132,7 +138,7 @@ func (s *Store) noteDay(ctx context.Context, at time.Time) error {
 	return nil
 }
 
-// told writes the changes with their audit entries in one transaction. Where the entries do not fit beside the changes they go in as
+// told writes the changes with their audit entries in one transaction, and what is to be relayed of them. Where the entries do not fit beside the changes they go in as
 // one row, which becomes rows of their own right after, or before the next listing.
 func (s *Store) told(ctx context.Context, c *changes, entries ...llmproxy.AuditEntry) error {
 	rows := make([]auditRow, len(entries))
@@ -142,14 +148,15 @@ func (s *Store) told(ctx context.Context, c *changes, entries ...llmproxy.AuditE
 		}
 		rows[i] = auditRowOf(&entries[i])
 	}
+	c.put(s.control, relayRowOf(rows), absent())
 	if len(c.writes)+len(rows) <= maxWrites {
 		for _, row := range rows {
 			c.put(s.control, row, absent())
 		}
-		return s.transact(ctx, c)
+		return s.transactTold(ctx, c)
 	}
 	c.put(s.control, batchRow{Partition: batchesPartition, ID: rows[0].ID, Entries: rows}, absent())
-	if err := s.transact(ctx, c); err != nil {
+	if err := s.transactTold(ctx, c); err != nil {
 		return err
 	}
 	if err := s.spreadBatches(ctx); err != nil {

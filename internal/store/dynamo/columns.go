@@ -21,6 +21,7 @@ const (
 	deletedPartition  = "DELETED"  // sk: project id; deleted projects whose rows are still there
 	daysPartition     = "DAYS"     // sk: yyyy-mm-dd; days that have audit entries
 	batchesPartition  = "BATCHES"  // sk: audit id; entries of a batch that have no rows of their own yet
+	relayPartition    = "RELAY"    // sk: audit id; entries that are not on the bus yet
 )
 
 // gatePartition has a project's gate row, the only row of Control that a spend reads.

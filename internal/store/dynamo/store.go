@@ -37,6 +37,7 @@ type Store struct {
 	changeBudget    time.Duration
 	owners          owners
 	days            days
+	audited         chan struct{} // see AuditStored
 	cleaning        chan struct{} // holds one for each clean-up under way
 	background      sync.WaitGroup
 }
@@ -77,6 +78,7 @@ func New(awsConfig aws.Config, cfg Config) *Store {
 			DisableCompression:    true,
 			ResponseHeaderTimeout: cfg.ChangeBudget, // of listings too, which have no budget of their own
 		},
+		audited:      make(chan struct{}, 1),
 		cleaning:     make(chan struct{}, maxCleaning),
 		changeBudget: cfg.ChangeBudget,
 	}

@@ -12,7 +12,7 @@ import (
 const auditColumns = `id, time, action, outcome, reason, actor, client_addr, forwarded, request_id, project_id, token_id, before, after, suppressed`
 
 func putAudit(ctx context.Context, tx *sql.Tx, e *llmproxy.AuditEntry) error {
-	_, err := tx.ExecContext(ctx, `INSERT INTO audit (`+auditColumns+`) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?)`,
+	_, err := tx.ExecContext(ctx, `INSERT INTO audit (`+auditColumns+`, relayed) VALUES (?,?,?,?,?,?,?,?,?,?,?,?,?,?,0)`,
 		e.ID.UUID[:], toMillis(e.Time), e.Action, e.Outcome, e.Reason, e.Actor.Name, e.Actor.ClientAddr, e.Actor.Forwarded, e.Actor.RequestID, e.ProjectID.UUID[:], e.TokenID.UUID[:], mapText(e.Before), mapText(e.After), e.Suppressed)
 	return unavailable(err)
 }

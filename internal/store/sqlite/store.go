@@ -38,6 +38,7 @@ type Store struct {
 	turn    chan struct{} // held by whoever writes, so that our own connections do not wait for each other inside SQLite
 	spends  *spender
 	ledger  *ledger
+	audited chan struct{} // see AuditStored
 	stop    context.CancelFunc
 	stopped sync.WaitGroup
 
@@ -63,7 +64,7 @@ func Open(ctx context.Context, cfg Config) (*Store, error) {
 	if err := makeFile(cfg.Path); err != nil {
 		return nil, fmt.Errorf("open database: %w", err)
 	}
-	s := &Store{path: cfg.Path, log: cfg.Log, turn: make(chan struct{}, 1), closed: make(chan struct{})}
+	s := &Store{path: cfg.Path, log: cfg.Log, turn: make(chan struct{}, 1), closed: make(chan struct{}), audited: make(chan struct{}, 1)}
 	if err := s.open(ctx, cfg); err != nil {
 		return nil, errors.Join(fmt.Errorf("open database %s: %w", cfg.Path, err), s.closeConnections())
 	}
@@ -205,8 +206,20 @@ func (s *Store) Ping(ctx context.Context) error {
 	return unavailable(s.readers.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM projects LIMIT 1)`).Scan(&n))
 }
 
-// write runs change in one transaction that is on the disk when write returns.
-func (s *Store) write(ctx context.Context, change func(tx *sql.Tx) error) (err error) {
+// write runs change, which may add audit entries, in one transaction that is on the disk when write returns.
+func (s *Store) write(ctx context.Context, change func(tx *sql.Tx) error) error {
+	if err := s.transact(ctx, change); err != nil {
+		return err
+	}
+	select {
+	case s.audited <- struct{}{}:
+	default:
+	}
+	return nil
+}
+
+// transact runs change in one transaction that is on the disk when transact returns.
+func (s *Store) transact(ctx context.Context, change func(tx *sql.Tx) error) (err error) {
 	select {
 	case s.turn <- struct{}{}:
 		defer func() { <-s.turn }()

@@ -30,6 +30,9 @@ type Store interface {
 	AppendAudit(ctx context.Context, entry llmproxy.AuditEntry) error
 	Audit(ctx context.Context, f llmproxy.AuditFilter, page llmproxy.Page) ([]llmproxy.AuditEntry, bool, error)
 
+	RelayAudit(ctx context.Context, publish func(context.Context, []llmproxy.AuditEntry) error) (int, error)
+	AuditStored() <-chan struct{}
+
 	CreateSession(ctx context.Context, s llmproxy.Session, entry llmproxy.AuditEntry) error
 	Session(ctx context.Context, hash llmproxy.SessionHash) (llmproxy.Session, error)
 	ExtendSession(ctx context.Context, s llmproxy.Session) error
@@ -67,6 +70,8 @@ func Run(t *testing.T, engine Engine) {
 		"a batch is all or none":                                testBatch,
 		"ninety tokens are one batch, each with its entry":      testLargeBatch,
 		"audit stands with the change or not at all":            testAudit,
+		"each audit entry is relayed":                           testRelay,
+		"what is not relayed stays to be":                       testRelayFails,
 		"concurrent changes all count":                          testConcurrentUpdates,
 		"a creation under a key happens once":                   testOnce,
 		"projects are listed by page and filter":                testProjectList,
