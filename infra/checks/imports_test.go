@@ -24,7 +24,7 @@ type goPackage struct {
 
 // features and adapters never import each other, and not one the other; a feature declares the interface it needs.
 var featuresAndAdapters = []string{
-	"internal/proxy", "internal/manage", "internal/admin", "internal/dispatch", "internal/bench", "internal/redrive",
+	"internal/proxy", "internal/manage", "internal/admin", "internal/dispatch", "internal/bench", "internal/redrive", "internal/auditrelay",
 	"internal/store/dynamo", "internal/store/sqlite", "internal/bus/eventbridge", "internal/bus/spool", "internal/seal", "internal/lambdahttp",
 }
 

@@ -29,6 +29,19 @@ type Destination interface {
 	Close() error
 }
 
+// Auditor is a destination that may take audit events beside those of requests. All others get none: they are passed over as if they
+// had not been there.
+type Auditor interface {
+	// TakesAudit reports whether it does.
+	TakesAudit() bool
+}
+
+// TakesAudit reports whether a destination gets audit events.
+func TakesAudit(d Destination) bool {
+	a, ok := d.(Auditor)
+	return ok && a.TakesAudit()
+}
+
 // Batcher is a destination that has a size of batch of its own.
 type Batcher interface {
 	// Batch returns how many events are best delivered together, and how long fewer may wait for more.

@@ -28,7 +28,7 @@ type busAPI interface {
 }
 
 // EventBridge puts the events of a local proxy on a bus on AWS, as the proxy does that runs there: source llm-proxy, detail type
-// request, the record as detail. Of a record that is too large the whole lies in a bucket, and the detail names it. What follows the
+// request or audit, the record as detail. Of a record that is too large the whole lies in a bucket, and the detail names it. What follows the
 // bus there tells a repetition by the event's id.
 type EventBridge struct {
 	cfg    EventBridgeConfig
@@ -43,6 +43,9 @@ func NewEventBridge(cfg EventBridgeConfig) (*EventBridge, error) {
 	}
 	return &EventBridge{cfg: cfg}, nil
 }
+
+// TakesAudit implements [Auditor]: what follows the bus tells them by their detail type.
+func (b *EventBridge) TakesAudit() bool { return true }
 
 // WantsBodies implements [Destination]: what follows the bus may want them.
 func (b *EventBridge) WantsBodies() bool { return true }
@@ -60,10 +63,11 @@ func (b *EventBridge) Start(ctx context.Context, _ []byte) error {
 
 const (
 	busSource     = "llm-proxy"
-	busDetailType = "request"
+	busRequest    = "request" // detail types
+	busAudit      = "audit"
 	busEntries    = 10      // in one call
 	busCallBytes  = 900_000 // in one call, which takes less than 1 MB
-	busEntryExtra = len(busSource) + len(busDetailType) + 14
+	busEntryExtra = len(busSource) + len(busRequest) + 14
 )
 
 // Deliver implements [Destination].
@@ -85,8 +89,12 @@ func (b *EventBridge) Deliver(ctx context.Context, events []*llmproxy.Event) []R
 		if !call.fits(detail) {
 			flush()
 		}
+		kind := busRequest
+		if e.Audit != nil {
+			kind = busAudit
+		}
 		call.add(i, types.PutEventsRequestEntry{
-			EventBusName: &b.cfg.Bus, Source: aws.String(busSource), DetailType: aws.String(busDetailType), Detail: aws.String(string(detail)), Time: aws.Time(e.Time),
+			EventBusName: &b.cfg.Bus, Source: aws.String(busSource), DetailType: &kind, Detail: aws.String(string(detail)), Time: aws.Time(e.Time),
 		}, len(detail))
 	}
 	flush()

@@ -308,16 +308,24 @@ func (l *Loop) later(ctx context.Context, inHand []*llmproxy.Event, most int) []
 // lookTime is how long a source has to say whether there are events.
 const lookTime = 20 * time.Millisecond
 
-// prepare leaves out what was done before or seen in this batch, and reads usage, after which bodies are dropped unless the
+// prepare leaves out what was done before or seen in this batch, and audit events where they are not wanted; and it reads usage, after which bodies are dropped unless the
 // destination wants them.
 func (l *Loop) prepare(events []*llmproxy.Event, seen *window) []*llmproxy.Event {
 	fresh := make([]*llmproxy.Event, 0, len(events))
-	unmetered := 0
+	unmetered, audit := 0, 0
 	for _, e := range events {
+		if e.Audit != nil && !TakesAudit(l.cfg.Destination) {
+			audit++
+			continue
+		}
 		if l.done.has(e) || seen.has(e) {
 			continue
 		}
 		seen.add(e.ID, e.Outcome == llmproxy.Lost)
+		if e.Audit != nil {
+			fresh = append(fresh, e)
+			continue
+		}
 		if err := l.cfg.Meter(e); err != nil {
 			unmetered++
 			l.cfg.Log.Warn("usage could not be read", zap.Stringer("request_id", e.ID), zap.Error(err))
@@ -328,7 +336,7 @@ func (l *Loop) prepare(events []*llmproxy.Event, seen *window) []*llmproxy.Event
 		fresh = append(fresh, e)
 	}
 	l.stats.update(func(s *Stats) {
-		s.Duplicates += uint64(len(events) - len(fresh))
+		s.Duplicates += uint64(len(events) - len(fresh) - audit)
 		s.Unmetered += uint64(unmetered)
 	})
 	return fresh

@@ -18,7 +18,7 @@ import (
 	"github.com/stretchr/testify/require"
 )
 
-// jsonSchema is what docs/event.schema.json uses of JSON Schema.
+// jsonSchema is what docs/*.schema.json use of JSON Schema.
 type jsonSchema struct {
 	Schema      string                 `json:"$schema"`
 	Title       string                 `json:"title"`
@@ -34,9 +34,9 @@ type jsonSchema struct {
 	Maximum     *float64               `json:"maximum"`
 }
 
-func readSchema(t *testing.T) *jsonSchema {
+func readSchema(t *testing.T, name string) *jsonSchema {
 	t.Helper()
-	data, err := os.ReadFile("../../docs/event.schema.json")
+	data, err := os.ReadFile("../../docs/" + name)
 	require.NoError(t, err)
 	d := json.NewDecoder(bytes.NewReader(data))
 	d.DisallowUnknownFields() // a keyword that is not checked below
@@ -135,7 +135,7 @@ func kindsOfEvents(t *testing.T) []*llmproxy.Event {
 }
 
 func TestEventsAreAsTheirSchemaSays(t *testing.T) {
-	schema, met := readSchema(t), map[string]bool{}
+	schema, met := readSchema(t, "event.schema.json"), map[string]bool{}
 	for _, e := range kindsOfEvents(t) {
 		for _, line := range [][]byte{e.AppendJSON(nil), e.AppendMeta(nil)} {
 			var v any
@@ -158,6 +158,6 @@ func TestTheSchemaRefusesWhatIsNoEvent(t *testing.T) {
 		require.NotEqual(t, good, bad, change)
 		var v any
 		require.NoError(t, json.Unmarshal([]byte(bad), &v))
-		require.NotEmpty(t, readSchema(t).problems("event", v, map[string]bool{}), to)
+		require.NotEmpty(t, readSchema(t, "event.schema.json").problems("event", v, map[string]bool{}), to)
 	}
 }

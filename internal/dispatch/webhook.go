@@ -26,6 +26,7 @@ type WebhookConfig struct {
 	Batch         int             // events in one call; 0 and 1 post each alone as an object, more than one posts a list
 	Parallel      int             // calls at once; 0 is 8
 	Bodies        bool            // records have the captured bodies
+	Audit         bool            // audit events are posted too
 }
 
 // Webhook posts events as they are in the record, signed as standardwebhooks.com has it: webhook-id, webhook-timestamp and
@@ -100,6 +101,9 @@ func checkURL(address string) error {
 	}
 	return nil
 }
+
+// TakesAudit implements [Auditor].
+func (w *Webhook) TakesAudit() bool { return w.cfg.Audit }
 
 // WantsBodies implements [Destination].
 func (w *Webhook) WantsBodies() bool { return w.cfg.Bodies }

@@ -261,7 +261,7 @@ func (f *Follower) drain(g segment, b *batch) (ended bool, err error) {
 		start := r.off
 		rec, err := r.next()
 		switch {
-		case err == nil && rec.kind == kindEvent:
+		case err == nil && rec.kind.isEvent():
 			e, err := rec.event()
 			if err != nil { // its checksum fits, so it was written like this
 				f.damage(g, start, err)
@@ -393,7 +393,7 @@ func backlogOf(dir string, g segment, passed int64) (bytes int64, first time.Tim
 	for {
 		r, err := s.next()
 		switch {
-		case err == nil && r.kind == kindEvent:
+		case err == nil && r.kind.isEvent():
 			return bytes, r.id.Time(), nil
 		case err == nil:
 		case errors.Is(err, errDamaged):

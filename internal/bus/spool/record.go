@@ -44,7 +44,11 @@ type kind uint8
 const (
 	kindBegin kind = 1 // a request was admitted
 	kindEvent kind = 2 // a request has ended
+	kindAudit kind = 3 // an operator changed something
 )
+
+// isEvent reports whether a follower reads it. What a later version of this program may write besides is passed over.
+func (k kind) isEvent() bool { return k == kindEvent || k == kindAudit }
 
 const (
 	flagRequestBody  = 1 << 0
@@ -171,6 +175,9 @@ func (d *draft) setEvent(seed uint32, e *llmproxy.Event) error {
 	}
 	d.buf = append(d.buf, e.UsageKind...)
 	d.buf[12] = byte(kindEvent)
+	if e.Audit != nil {
+		d.buf[12] = byte(kindAudit)
+	}
 	binary.LittleEndian.PutUint16(d.buf[14:], uint16(len(e.UsageKind)))
 	binary.LittleEndian.PutUint32(d.buf[16:], uint32(meta))
 	crc := crc32.Update(seed, castagnoli, d.buf[headerSize:])

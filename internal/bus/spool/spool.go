@@ -1,6 +1,7 @@
 package spool
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -182,6 +183,35 @@ func (s *Spool) Begin(b *llmproxy.Begin) {
 
 // Publish takes the event of a request that has ended. The event is in the page cache when Publish returns, or counted as failed.
 func (s *Spool) Publish(e *llmproxy.Event) {
+	if f, err := s.publish(e); err == nil {
+		s.syncNow(f)
+	}
+}
+
+// PublishAudit takes audit entries, which followers read among the events. Without an error they are on the disk, unless Sync is
+// SyncNever; after one any number of them may be.
+func (s *Spool) PublishAudit(_ context.Context, entries []llmproxy.AuditEntry) error {
+	files := map[*os.File]bool{}
+	for i := range entries {
+		f, err := s.publish(entries[i].Event())
+		if err != nil {
+			return fmt.Errorf("audit event %s: %w", entries[i].ID, err)
+		}
+		files[f] = true
+	}
+	if s.cfg.Sync == SyncNever {
+		return nil
+	}
+	for f := range files {
+		if err := f.Sync(); err != nil && !errors.Is(err, os.ErrClosed) { // sealed meanwhile, and synced before
+			return fmt.Errorf("audit events: %w", err)
+		}
+	}
+	return nil
+}
+
+// publish appends the event and returns the file that has it.
+func (s *Spool) publish(e *llmproxy.Event) (*os.File, error) {
 	d := s.drafts.Get().(*draft)
 	err := d.setEvent(s.seed, e)
 	var f *os.File
@@ -202,7 +232,7 @@ func (s *Spool) Publish(e *llmproxy.Event) {
 	}
 	s.mu.Unlock()
 	s.putBack(d)
-	s.syncNow(f)
+	return f, err
 }
 
 // Stats returns the counts and the health of the spool.

@@ -34,6 +34,7 @@ type Place string
 const (
 	Bus   Place = "bus"
 	Queue Place = "queue"
+	Audit Place = "audit" // of a bus, what is of that detail type
 )
 
 // Record is an event that was taken.
@@ -117,7 +118,7 @@ func breakOff(ill bool) {
 
 func (c *Cloud) putEvents(w http.ResponseWriter, body []byte) {
 	var in struct {
-		Entries []struct{ EventBusName, Detail string }
+		Entries []struct{ EventBusName, DetailType, Detail string }
 	}
 	if json.Unmarshal(body, &in) != nil {
 		refuse(w, http.StatusBadRequest, "SerializationException")
@@ -131,7 +132,11 @@ func (c *Cloud) putEvents(w http.ResponseWriter, body []byte) {
 		Entries          []taken
 	}{}
 	for _, entry := range in.Entries {
-		c.take(Bus, Record{By: entry.EventBusName, JSON: json.RawMessage(entry.Detail)})
+		place := Bus
+		if entry.DetailType == "audit" {
+			place = Audit
+		}
+		c.take(place, Record{By: entry.EventBusName, JSON: json.RawMessage(entry.Detail)})
 		out.Entries = append(out.Entries, taken{"event"})
 	}
 	answer(w, out)

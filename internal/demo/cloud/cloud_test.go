@@ -40,10 +40,13 @@ func TestTheSDKFindsBusQueueBucketAndSecrets(t *testing.T) {
 	config := serve(t, c)
 
 	sent, err := eventbridge.NewFromConfig(config).PutEvents(t.Context(), &eventbridge.PutEventsInput{Entries: []types.PutEventsRequestEntry{
-		{EventBusName: aws.String("mine"), Detail: aws.String(`{"id":1}`)}, {Detail: aws.String(`{"id":2}`)},
+		{EventBusName: aws.String("mine"), Detail: aws.String(`{"id":1}`)},
+		{Detail: aws.String(`{"id":2}`)},
+		{Detail: aws.String(`{"id":4}`), DetailType: aws.String("audit")},
 	}})
 	require.NoError(t, err)
-	require.Len(t, sent.Entries, 2)
+	require.Len(t, sent.Entries, 3)
+	require.JSONEq(t, `{"id":4}`, string(c.Records(cloud.Audit)[0].JSON))
 	require.NotNil(t, sent.Entries[1].EventId)
 	require.Len(t, c.Records(cloud.Bus), 2)
 	require.Equal(t, "mine", c.Records(cloud.Bus)[0].By)
@@ -53,7 +56,7 @@ func TestTheSDKFindsBusQueueBucketAndSecrets(t *testing.T) {
 	require.NoError(t, err, "the SDK checks the sum of the message")
 	require.JSONEq(t, `{"id":3}`, string(c.Records(cloud.Queue)[0].JSON))
 	require.Equal(t, "http://queue", c.Records(cloud.Queue)[0].By)
-	require.EqualValues(t, 3, told.Load())
+	require.EqualValues(t, 4, told.Load())
 
 	buckets := s3.NewFromConfig(config, func(o *s3.Options) { o.UsePathStyle = true })
 	_, err = buckets.PutObject(t.Context(), &s3.PutObjectInput{Bucket: aws.String("bodies"), Key: aws.String("events/a.json"), Body: bytes.NewReader([]byte("body"))})

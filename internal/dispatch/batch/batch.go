@@ -167,6 +167,12 @@ func (c *Consumer) read(ctx context.Context, it *item) {
 		it.err, it.poison = fmt.Errorf("the message is no event: %w", err), true
 		return
 	}
+	if e.Audit != nil {
+		if it.done = !dispatch.TakesAudit(c.cfg.Destination); !it.done {
+			it.event = e
+		}
+		return
+	}
 	if key := recordKey(e); key != "" {
 		whole, err := c.fetch(ctx, key)
 		switch {

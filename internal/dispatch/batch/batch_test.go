@@ -139,6 +139,26 @@ func TestABatchIsDelivered(t *testing.T) {
 	require.Equal(t, "hello", string(p.got[2].Request.Body.Head))
 }
 
+// auditor is a place that takes audit events.
+type auditor struct{ place }
+
+func (a *auditor) TakesAudit() bool { return true }
+
+func TestAuditEventsArePassedOverWhereNobodyWantsThem(t *testing.T) {
+	entry := llmproxy.AuditEntry{ID: llmproxy.AuditID{UUID: llmproxy.NewUUID(noon)}, Time: noon, Action: "project.create", Outcome: llmproxy.AuditDone, Actor: llmproxy.Actor{Name: "token"}}
+	e := event()
+	messages := []batch.Message{message("1", entry.Event()), message("2", e)}
+	p, d := &place{}, &drawer{}
+	require.Empty(t, consumer(p, d, &shelf{}).Deliver(t.Context(), messages))
+	require.Equal(t, [][]llmproxy.EventID{{e.ID}}, p.received)
+	require.Empty(t, d.letters)
+
+	a := &auditor{}
+	require.Empty(t, batch.New(batch.Config{Name: "place", Destination: a, Meter: usage.Read, Letters: d, Records: &shelf{}}).Deliver(t.Context(), messages))
+	require.Len(t, a.got, 2)
+	require.Equal(t, entry.Event(), a.got[0])
+}
+
 func TestWhatIsNoEventIsADeadLetterAtOnce(t *testing.T) {
 	for _, body := range []string{"", "junk", `{}`, `{"detail":{"version":9}}`, `{"detail":[]}`} {
 		p, d := &place{}, &drawer{}
