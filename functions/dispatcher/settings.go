@@ -41,6 +41,7 @@ type settings struct {
 	WebhookURL    string `env:"LLM_PROXY_WEBHOOK_URL" help:"webhook: where to"`
 	WebhookSecret string `env:"LLM_PROXY_WEBHOOK_SECRET" help:"webhook: signs each call, as standardwebhooks.com has it"`
 	WebhookAuth   string `env:"LLM_PROXY_WEBHOOK_AUTHORIZATION" help:"webhook: value of the Authorization header"`
+	WebhookAudit  bool   `env:"LLM_PROXY_WEBHOOK_AUDIT" help:"webhook: audit events are posted too"`
 
 	TargetBus string `env:"LLM_PROXY_TARGET_BUS" help:"eventbridge: name or ARN of another bus"`
 }
@@ -55,7 +56,7 @@ func (s *settings) destination(cfg aws.Config) dispatch.Settings {
 		Lunary:      dispatch.LunaryConfig{Key: llmproxy.NewSecret(s.LunaryKey), BaseURL: s.LunaryURL},
 		EventBridge: dispatch.EventBridgeConfig{Bus: s.TargetBus, AWS: load},
 		Webhook: dispatch.WebhookConfig{
-			URL: llmproxy.NewSecret(s.WebhookURL), Secret: llmproxy.NewSecret(s.WebhookSecret), Authorization: llmproxy.NewSecret(s.WebhookAuth), Bodies: s.Bodies,
+			URL: llmproxy.NewSecret(s.WebhookURL), Secret: llmproxy.NewSecret(s.WebhookSecret), Authorization: llmproxy.NewSecret(s.WebhookAuth), Bodies: s.Bodies, Audit: s.WebhookAudit,
 		},
 	}
 }

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
+	sdkbridge "github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"go.uber.org/zap/zapcore"
 
@@ -19,6 +20,8 @@ import (
 	"github.com/sofatutor/llm-proxy/functions/internal/secret"
 	"github.com/sofatutor/llm-proxy/functions/internal/signin"
 	"github.com/sofatutor/llm-proxy/internal/admin"
+	"github.com/sofatutor/llm-proxy/internal/auditrelay"
+	"github.com/sofatutor/llm-proxy/internal/bus/eventbridge"
 	"github.com/sofatutor/llm-proxy/internal/bus/eventbridge/route"
 	"github.com/sofatutor/llm-proxy/internal/lambdahttp"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
@@ -33,6 +36,7 @@ var version = "dev" // set by the linker
 type settings struct {
 	TokensTable  string `env:"LLM_PROXY_TOKENS_TABLE,notEmpty" help:"table of tokens"`
 	ControlTable string `env:"LLM_PROXY_CONTROL_TABLE,notEmpty" help:"table of projects, listings and audit"`
+	EventBus     string `env:"LLM_PROXY_EVENT_BUS,notEmpty" help:"bus that audit events are published to"`
 	PublicKey    string `env:"LLM_PROXY_SEALING_PUBLIC_KEY,notEmpty" help:"key that provider keys are sealed with"`
 	KeysPrefix   string `env:"LLM_PROXY_KEYS_PREFIX,notEmpty" help:"how the names of secrets begin that projects may refer to, as stack/keys/"`
 
@@ -61,41 +65,41 @@ const (
 )
 
 func main() {
-	handler, err := join(os.Environ())
+	handler, relay, err := join(os.Environ())
 	if err != nil {
 		fmt.Fprintln(os.Stderr, "llm-proxy:", err)
 		os.Exit(1)
 	}
 	// Refusals that are still to be told of are stored before Lambda ends the process.
-	lambda.StartWithOptions(lambdahttp.Buffered(handler, nil), lambda.WithEnableSIGTERM(handler.Close))
+	lambda.StartWithOptions(lambdahttp.Buffered(handler, relay.AfterChange), lambda.WithEnableSIGTERM(handler.Close))
 }
 
-// join makes the handler from its parts. It waits for no network.
-func join(environ []string) (*manage.Handler, error) {
+// join makes the handler from its parts, and what brings its changes to the bus. It waits for no network.
+func join(environ []string) (*manage.Handler, *auditrelay.Relay, error) {
 	s, err := base.Settings[settings](environ)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	log, err := base.Log(s.LogLevel)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	aws, err := base.AWS()
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	providers, err := base.Providers(s.Providers)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	sealer, err := seal.NewSealer(s.PublicKey)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	secrets := secretsmanager.NewFromConfig(aws)
 	bearer, err := s.bearer(secrets)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	store := dynamo.New(aws, dynamo.Config{Tokens: s.TokensTable, Control: s.ControlTable, Log: log})
 	service := manage.New(manage.Config{
@@ -111,11 +115,11 @@ func join(environ []string) (*manage.Handler, error) {
 			Admin: admin.Config{Store: store, Refusals: refusals, Origins: base.Origins(s.SiteURL), Log: log},
 		})
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		authenticators = append(authenticators, sessions)
 	}
-	return manage.NewHandler(manage.HandlerConfig{
+	handler, err := manage.NewHandler(manage.HandlerConfig{
 		Service: service, Refusals: refusals, Authenticators: authenticators,
 		Destinations: &destinations{clients: route.NewClients(aws), queues: s.Destinations},
 		Providers:    providers, Version: version, Store: "dynamodb", Bus: "eventbridge", Region: aws.Region, PublicURL: strings.TrimRight(s.PublicURL, "/"),
@@ -125,6 +129,10 @@ func join(environ []string) (*manage.Handler, error) {
 		Retention: manage.Retention{EventDays: s.RequestDays, LogDays: s.LogDays},
 		Log:       log,
 	})
+	if err != nil {
+		return nil, nil, err
+	}
+	return handler, auditrelay.New(store, &eventbridge.Audit{Bus: sdkbridge.NewFromConfig(aws), Name: s.EventBus}, log), nil
 }
 
 // bearer authenticates by the management token of the settings, else by that of the secret.

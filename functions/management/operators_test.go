@@ -79,24 +79,24 @@ func TestTheSettingsOfDevelopmentWin(t *testing.T) {
 
 func TestAllThatIsMissingIsNamedAtOnce(t *testing.T) {
 	t.Setenv("AWS_REGION", "us-east-1") // as Lambda does
-	_, err := join([]string{"LLM_PROXY_TOKENS_TABLE=", "LLM_PROXY_LOG_LEVEL=loud"})
-	for _, name := range []string{"LLM_PROXY_TOKENS_TABLE", "LLM_PROXY_CONTROL_TABLE", "LLM_PROXY_SEALING_PUBLIC_KEY", "LLM_PROXY_KEYS_PREFIX", "LogLevel"} {
+	_, _, err := join([]string{"LLM_PROXY_TOKENS_TABLE=", "LLM_PROXY_LOG_LEVEL=loud"})
+	for _, name := range []string{"LLM_PROXY_TOKENS_TABLE", "LLM_PROXY_CONTROL_TABLE", "LLM_PROXY_EVENT_BUS", "LLM_PROXY_SEALING_PUBLIC_KEY", "LLM_PROXY_KEYS_PREFIX", "LogLevel"} {
 		require.ErrorContains(t, err, name)
 	}
-	complete := []string{"LLM_PROXY_TOKENS_TABLE=t", "LLM_PROXY_CONTROL_TABLE=c", "LLM_PROXY_KEYS_PREFIX=k/", "MANAGEMENT_TOKEN=" + fakeToken, "AWS_REGION=us-east-1"}
-	_, err = join(append(complete, "LLM_PROXY_SEALING_PUBLIC_KEY=junk"))
+	complete := []string{"LLM_PROXY_TOKENS_TABLE=t", "LLM_PROXY_CONTROL_TABLE=c", "LLM_PROXY_KEYS_PREFIX=k/", "LLM_PROXY_EVENT_BUS=events", "MANAGEMENT_TOKEN=" + fakeToken, "AWS_REGION=us-east-1"}
+	_, _, err = join(append(complete, "LLM_PROXY_SEALING_PUBLIC_KEY=junk"))
 	require.ErrorContains(t, err, "sealing public key")
-	_, err = join(append(complete, "LLM_PROXY_SEALING_PUBLIC_KEY=3p7bfXt9wbTTW2HC7OQ1Nz-DQ8hbeGdNrfx-FG-IK08", "LLM_PROXY_PROVIDERS=/not/there.yaml"))
+	_, _, err = join(append(complete, "LLM_PROXY_SEALING_PUBLIC_KEY=3p7bfXt9wbTTW2HC7OQ1Nz-DQ8hbeGdNrfx-FG-IK08", "LLM_PROXY_PROVIDERS=/not/there.yaml"))
 	require.ErrorContains(t, err, "not/there.yaml")
 	complete = append(complete, "LLM_PROXY_SEALING_PUBLIC_KEY=3p7bfXt9wbTTW2HC7OQ1Nz-DQ8hbeGdNrfx-FG-IK08")
-	_, err = join(append(complete, "ADMIN_PASSWORD=short-one"))
+	_, _, err = join(append(complete, "ADMIN_PASSWORD=short-one"))
 	require.ErrorContains(t, err, "12 characters")
 	for _, site := range []string{"ADMIN_PASSWORD=fake-password-1234", "LLM_PROXY_ADMIN_SECRET=admin"} {
-		h, err := join(append(complete, site))
+		h, _, err := join(append(complete, site))
 		require.NoError(t, err, site)
 		h.Close()
 	}
-	h, err := join(complete)
+	h, _, err := join(complete)
 	require.NoError(t, err)
 	h.Close()
 }

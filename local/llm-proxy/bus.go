@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"go.uber.org/zap"
 
+	"github.com/sofatutor/llm-proxy/internal/auditrelay"
 	"github.com/sofatutor/llm-proxy/internal/bus/eventbridge"
 	"github.com/sofatutor/llm-proxy/internal/bus/spool"
 	"github.com/sofatutor/llm-proxy/internal/dispatch"
@@ -46,6 +47,14 @@ func (p *parts) openBus(ctx context.Context, s *settings, cloud *cloud, log *zap
 	}
 	p.destinations.mine = p.deliverers()
 	return p.spool, nil
+}
+
+// auditBus is what takes the events of changes.
+func (p *parts) auditBus(s *settings, cloud *cloud) auditrelay.Bus {
+	if p.spool != nil {
+		return p.spool
+	}
+	return &eventbridge.Audit{Bus: sdkbridge.NewFromConfig(cloud.config), Name: s.EventBus}
 }
 
 // spool is how the settings want the spool.

@@ -41,6 +41,7 @@ type dispatcherSettings struct {
 	WebhookSecret string `env:"LLM_PROXY_WEBHOOK_SECRET" secret:"true" help:"webhook: signs each call, as standardwebhooks.com has it"`
 	WebhookAuth   string `env:"LLM_PROXY_WEBHOOK_AUTHORIZATION" secret:"true" help:"webhook: value of the Authorization header"`
 	WebhookBatch  int    `env:"LLM_PROXY_WEBHOOK_BATCH" flag:"webhook-batch" help:"webhook: events in one call; more than one are posted as a list (default: 1)"`
+	WebhookAudit  bool   `env:"LLM_PROXY_WEBHOOK_AUDIT" flag:"webhook-audit" help:"webhook: audit events are posted too"`
 
 	HeliconeKey string `env:"HELICONE_API_KEY" secret:"true" help:"helicone: key"`
 	HeliconeURL string `env:"LLM_PROXY_HELICONE_URL" flag:"helicone-url" help:"helicone: base URL (default: https://api.worker.helicone.ai)"`
@@ -201,7 +202,7 @@ func (s *dispatcherSettings) destination() dispatch.Settings {
 		File: dispatch.FileConfig{Path: s.File, Bodies: s.Bodies},
 		Webhook: dispatch.WebhookConfig{
 			URL: llmproxy.NewSecret(s.WebhookURL), Secret: llmproxy.NewSecret(s.WebhookSecret), Authorization: llmproxy.NewSecret(s.WebhookAuth),
-			Batch: s.WebhookBatch, Bodies: s.Bodies,
+			Batch: s.WebhookBatch, Bodies: s.Bodies, Audit: s.WebhookAudit,
 		},
 		Helicone:    dispatch.HeliconeConfig{Key: llmproxy.NewSecret(s.HeliconeKey), BaseURL: s.HeliconeURL},
 		Lunary:      dispatch.LunaryConfig{Key: llmproxy.NewSecret(s.LunaryKey), BaseURL: s.LunaryURL},

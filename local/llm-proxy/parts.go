@@ -7,6 +7,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sofatutor/llm-proxy/internal/admin"
+	"github.com/sofatutor/llm-proxy/internal/auditrelay"
 	"github.com/sofatutor/llm-proxy/internal/bus/spool"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 	"github.com/sofatutor/llm-proxy/internal/manage"
@@ -73,6 +74,7 @@ func openParts(ctx context.Context, s *settings, withDemo bool, log *zap.Logger,
 	if err != nil {
 		return nil, err
 	}
+	closers.run(ctx, auditrelay.New(p.store, p.auditBus(s, cloud), log).Run)
 	if p.proxy, err = proxy.New(proxy.Config{
 		Providers:             p.providers,
 		Store:                 p.store,

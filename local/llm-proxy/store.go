@@ -8,6 +8,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sofatutor/llm-proxy/internal/admin"
+	"github.com/sofatutor/llm-proxy/internal/auditrelay"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 	"github.com/sofatutor/llm-proxy/internal/manage"
 	"github.com/sofatutor/llm-proxy/internal/proxy"
@@ -21,6 +22,7 @@ type store interface {
 	proxy.Store
 	manage.Store
 	admin.Store
+	auditrelay.Store
 	// Ping says whether it answers.
 	Ping(ctx context.Context) error
 	Close() error
@@ -77,17 +79,26 @@ func newSealer(keys keyFile) (manage.Sealer, error) {
 	return seal.NewSealer(public)
 }
 
-// sweepEvery is how often what ended long ago is removed. DynamoDB does that by itself.
-const sweepEvery = time.Hour
+// When what ended long ago is removed. With DynamoDB a function of the stack does that.
+const (
+	firstSweep = time.Minute // after the start, when that is over: a server that never runs for long gets rid of it too
+	sweepEvery = time.Hour
+)
 
-func sweepLoop(ctx context.Context, store *sqlite.Store, log *zap.Logger) {
-	tick := time.NewTicker(sweepEvery)
-	defer tick.Stop()
+// sweeper is a store that has something to remove.
+type sweeper interface {
+	Sweep(ctx context.Context, now time.Time) (removed int64, err error)
+}
+
+func sweepLoop(ctx context.Context, store sweeper, log *zap.Logger) {
+	next := time.NewTimer(firstSweep)
+	defer next.Stop()
 	for {
 		select {
 		case <-ctx.Done():
 			return
-		case <-tick.C:
+		case <-next.C:
+			next.Reset(sweepEvery)
 		}
 		removed, err := store.Sweep(ctx, time.Now())
 		if err != nil && ctx.Err() == nil {
