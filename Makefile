@@ -116,6 +116,7 @@ build-Proxy:        ; @$(call build-function,proxy)
 build-Management:   ; @$(call build-function,management,-X main.version=$(VERSION))
 build-Admin:        ; @$(call build-function,admin)
 build-Redrive:      ; @$(call build-function,redrive)
+build-Sweep:        ; @$(call build-function,sweep)
 build-Setup:        ; @$(call build-function,setup)
 
 # One binary for each destination's function: it is linked once and then found up to date.

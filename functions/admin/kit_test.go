@@ -137,7 +137,7 @@ func deploy(t *testing.T) *deployed {
 		"LLM_PROXY_CONTROL_TABLE": names.Control, "LLM_PROXY_ADMIN_SECRET": "admin", "LLM_PROXY_SITE_URL": d.url,
 	}).API()
 	management := host("management", map[string]string{
-		"LLM_PROXY_TOKENS_TABLE": names.Tokens, "LLM_PROXY_CONTROL_TABLE": names.Control, "LLM_PROXY_SEALING_PUBLIC_KEY": public,
+		"LLM_PROXY_TOKENS_TABLE": names.Tokens, "LLM_PROXY_CONTROL_TABLE": names.Control, "LLM_PROXY_SEALING_PUBLIC_KEY": public, "LLM_PROXY_EVENT_BUS": "events",
 		"LLM_PROXY_KEYS_PREFIX": "stack/keys/", "LLM_PROXY_OPERATORS_SECRET": "operators", "LLM_PROXY_ADMIN_SECRET": "admin", "LLM_PROXY_SITE_URL": d.url,
 	}).API()
 	setup := host("setup", map[string]string{

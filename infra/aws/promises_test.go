@@ -36,6 +36,8 @@ var promises = []struct {
 	{"queues keep what waits for two weeks, and nobody gets it twice at once", queueTimes},
 	{"functions tell which of a batch failed", partialFailures},
 	{"each destination's dead letters and waiting events set off an alarm", alarms},
+	{"what was lost, and what is to be removed, is looked for every hour", hourly},
+	{"changes of operators reach the bus, and those alone who make or relay them write there", busWriters},
 	{"each function's log ends", logRetention},
 	{"concurrency can be bounded", reservedConcurrency},
 	{"nothing costs while nobody calls", alwaysOn},
@@ -190,7 +192,7 @@ func sealingSecret(t template) (broken []string) {
 }
 
 func storeActions(t template) (broken []string) {
-	for role, want := range map[string]dynamo.Actions{"ProxyRole": dynamo.SpendActions, "ManagementRole": dynamo.ManageActions, "AdminRole": dynamo.SignInActions} {
+	for role, want := range map[string]dynamo.Actions{"ProxyRole": dynamo.SpendActions, "ManagementRole": dynamo.ManageActions, "AdminRole": dynamo.SignInActions, "SweepRole": dynamo.SweepActions} {
 		for table, actions := range map[string][]string{"Tokens": want.Tokens, "Control": want.Control} {
 			var got []string
 			for _, g := range t.grants() {
@@ -373,6 +375,43 @@ func alarms(t template) (broken []string) {
 	return broken
 }
 
+// hourly wants a schedule, and the permission that goes with it.
+func hourly(t template) (broken []string) {
+	for _, function := range []string{"Redrive", "Sweep"} {
+		scheduled, permitted := false, false
+		t.resources("AWS::Events::Rule", func(name string, r gjson.Result) {
+			p := r.Get("Properties")
+			if p.Get("ScheduleExpression").Str == "rate(1 hour)" && p.Get("State").Str != "DISABLED" && p.Get("Targets.0.Arn.Fn\\:\\:GetAtt.0").Str == function {
+				scheduled = true
+				t.resources("AWS::Lambda::Permission", func(_ string, r gjson.Result) {
+					p := r.Get("Properties")
+					if p.Get("FunctionName.Ref").Str == function && p.Get("Principal").Str == "events.amazonaws.com" && p.Get("SourceArn.Fn\\:\\:GetAtt.0").Str == name {
+						permitted = true
+					}
+				})
+			}
+		})
+		if !scheduled || !permitted {
+			broken = append(broken, fmt.Sprintf("%s: scheduled %v, permitted %v", function, scheduled, permitted))
+		}
+	}
+	return broken
+}
+
+func busWriters(t template) (broken []string) {
+	var got []string
+	for _, g := range t.grants() {
+		if slices.Contains(g.actions, "events:PutEvents") {
+			got = append(got, g.role)
+		}
+	}
+	slices.Sort(got)
+	if want := []string{"ManagementRole", "ProxyRole", "RedriveRole", "SweepRole"}; !slices.Equal(got, want) {
+		broken = append(broken, fmt.Sprintf("%v write to it", got))
+	}
+	return broken
+}
+
 func logRetention(t template) (broken []string) {
 	t.resources("AWS::Logs::LogGroup", func(name string, r gjson.Result) {
 		if r.Get("Properties.RetentionInDays.Ref").Str != "LogDays" {
@@ -524,7 +563,7 @@ func outputs(t template) (broken []string) {
 
 // folders are where the functions' code is.
 var folders = map[string]string{
-	"Proxy": "proxy", "Management": "management", "Admin": "admin", "Redrive": "redrive", "Setup": "setup",
+	"Proxy": "proxy", "Management": "management", "Admin": "admin", "Redrive": "redrive", "Sweep": "sweep", "Setup": "setup",
 	"S3Dispatcher": "dispatcher", "CloudWatchDispatcher": "dispatcher", "WebhookDispatcher": "dispatcher", "HeliconeDispatcher": "dispatcher", "LunaryDispatcher": "dispatcher",
 }
 

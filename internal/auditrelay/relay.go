@@ -4,6 +4,7 @@ package auditrelay
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"go.uber.org/zap"
@@ -71,6 +72,9 @@ func (r *Relay) Run(ctx context.Context) {
 	}
 }
 
+// afterChange is how long a function stays awake for it.
+const afterChange = 5 * time.Second
+
 // AfterChange relays if this process has stored entries since it last did, and the first time in any case. It is for a function that
 // has answered and is about to sleep; what fails is left to the next time.
 func (r *Relay) AfterChange(ctx context.Context) {
@@ -81,6 +85,8 @@ func (r *Relay) AfterChange(ctx context.Context) {
 			return
 		}
 	}
+	ctx, cancel := context.WithTimeout(ctx, afterChange)
+	defer cancel()
 	r.checked = r.Now(ctx) == nil
 }
 
@@ -88,7 +94,7 @@ func (r *Relay) AfterChange(ctx context.Context) {
 func (r *Relay) Now(ctx context.Context) error {
 	n, err := r.store.RelayAudit(ctx, r.bus.PublishAudit)
 	switch {
-	case err != nil && ctx.Err() == nil && !r.failing:
+	case err != nil && !errors.Is(ctx.Err(), context.Canceled) && !r.failing: // it is not we who end
 		r.failing = true
 		r.log.Warn("audit events do not reach the bus yet; they are kept and tried again", zap.Error(err))
 	case err == nil && r.failing:

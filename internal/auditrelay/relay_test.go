@@ -139,6 +139,26 @@ func TestABusThatIsDownGetsAllOfItLater(t *testing.T) {
 	})
 }
 
+// silence never answers.
+type silence struct{}
+
+func (silence) PublishAudit(ctx context.Context, _ []llmproxy.AuditEntry) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func TestAFunctionDoesNotStayAwakeForABusThatIsSilent(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		core, logs := observer.New(zap.InfoLevel)
+		m := newMemory()
+		m.store("project.create")
+		start := time.Now()
+		auditrelay.New(m, silence{}, zap.New(core)).AfterChange(t.Context())
+		require.Equal(t, 5*time.Second, time.Since(start))
+		require.Equal(t, 1, logs.Len(), "it is told")
+	})
+}
+
 func TestAFunctionRelaysAfterAChangeAlone(t *testing.T) {
 	m, b := newMemory(), &bus{down: true}
 	m.leave("left by a process that ended")

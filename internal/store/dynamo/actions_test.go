@@ -108,7 +108,7 @@ func (s split) ForgiveSignIn(ctx context.Context, attempt llmproxy.SignIn) error
 
 // TestEachRoleDoesWhatItIsAllowed: the whole suite, a large batch and a sweep use exactly the actions that the roles are given.
 func TestEachRoleDoesWhatItIsAllowed(t *testing.T) {
-	var spends, signsIn, manages actions
+	var spends, signsIn, manages, sweeps actions
 	configs := map[storetest.Store]dynamo.Config{}
 	join := func(t *testing.T, cfg dynamo.Config) storetest.Store {
 		s := split{Store: open(t, cfg, manages.watch), spender: open(t, cfg, spends.watch), door: open(t, cfg, signsIn.watch)}
@@ -132,7 +132,11 @@ func TestEachRoleDoesWhatItIsAllowed(t *testing.T) {
 	_, err := s.UpdateTokens(context.Background(), ids, revoke)
 	require.NoError(t, err)
 	deleteProject(t, s.Store, p.ID, storetest.Noon)
-	removed, err := s.Sweep(context.Background(), storetest.Noon.AddDate(0, 0, 31))
+	sweeper := open(t, cfg, sweeps.watch)
+	relayed, err := sweeper.RelayAudit(context.Background(), func(context.Context, []llmproxy.AuditEntry) error { return nil })
+	require.NoError(t, err)
+	require.Equal(t, 1+51+51+1, relayed)
+	removed, err := sweeper.Sweep(context.Background(), storetest.Noon.AddDate(0, 0, 31))
 	require.NoError(t, err)
 	require.Equal(t, int64(52), removed)
 	require.NoError(t, s.spender.Close())
@@ -140,6 +144,7 @@ func TestEachRoleDoesWhatItIsAllowed(t *testing.T) {
 
 	require.Equal(t, declared(dynamo.SpendActions), slices.Sorted(maps.Keys(spends.seen)))
 	require.Equal(t, declared(dynamo.SignInActions), slices.Sorted(maps.Keys(signsIn.seen)))
+	require.Equal(t, declared(dynamo.SweepActions), slices.Sorted(maps.Keys(sweeps.seen)))
 	require.Equal(t, declared(dynamo.ManageActions), slices.Sorted(maps.Keys(manages.seen)))
 }
 

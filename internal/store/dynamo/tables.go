@@ -52,9 +52,11 @@ var (
 	SpendActions = Actions{Tokens: []string{"UpdateItem"}, Control: []string{"GetItem"}}
 	// SignInActions are those of sessions, of what counts against a sign-in, and of AppendAudit: the admin side's.
 	SignInActions = Actions{Control: []string{"DeleteItem", "GetItem", "PutItem"}}
-	// ManageActions are those of everything else but CreateTables.
+	// SweepActions are those of Sweep and RelayAudit: of whoever tidies up.
+	SweepActions = Actions{Tokens: []string{"BatchWriteItem"}, Control: []string{"BatchWriteItem", "Query"}}
+	// ManageActions are those of everything else but CreateTables, and of RelayAudit.
 	ManageActions = Actions{
-		Tokens:  []string{"BatchGetItem", "BatchWriteItem", "GetItem", "PutItem", "UpdateItem"},
+		Tokens:  []string{"BatchGetItem", "GetItem", "PutItem", "UpdateItem"},
 		Control: []string{"BatchGetItem", "BatchWriteItem", "ConditionCheckItem", "DeleteItem", "GetItem", "PutItem", "Query"},
 	}
 )
