@@ -53,6 +53,7 @@ var promises = []struct {
 	{"each path of the site leads where it belongs, and answers of the API are never kept", sitePaths},
 	{"a site that was built anew is brought to its bucket", sitePages},
 	{"without AdminSite there is nothing of the site", siteCondition},
+	{"a firewall is there if it is asked for, bounds each address, and reads no prompts", firewall},
 }
 
 // template is a translated one.

@@ -77,6 +77,9 @@ func TestABrokenTemplateBreaksOnePromise(t *testing.T) {
 		{"each path of the site leads where it belongs, and answers of the API are never kept", "        DefaultRootObject: index.html\n", "        DefaultRootObject: index.html\n        CustomErrorResponses: [{ErrorCode: 403, ResponseCode: 200, ResponsePagePath: /index.html}]\n"},
 		{"a site that was built anew is brought to its bucket", "      Setup: !Ref Setup.Version\n", ""},
 		{"a site that was built anew is brought to its bucket", "DependsOn: [SitePolicy, SiteBucketPolicy]", "DependsOn: SiteBucketPolicy"},
+		{"a firewall is there if it is asked for, bounds each address, and reads no prompts", "        WebACLId: !If [HasFirewall, !If [HasOwnFirewall, !GetAtt EdgeFirewall.Arn, !Ref Firewall], !Ref AWS::NoValue]\n", ""},
+		{"a firewall is there if it is asked for, bounds each address, and reads no prompts", "Name: AWSManagedRulesAmazonIpReputationList}", "Name: AWSManagedRulesCommonRuleSet}"},
+		{"a firewall is there if it is asked for, bounds each address, and reads no prompts", "Limit: !Ref FirewallRate}", "Limit: 2000000}"},
 		{"without AdminSite there is nothing of the site", "  SiteAccess:\n    Type: AWS::CloudFront::OriginAccessControl\n    Condition: HasSite\n", "  SiteAccess:\n    Type: AWS::CloudFront::OriginAccessControl\n"},
 	}
 	source := readTemplate(t)
