@@ -87,7 +87,7 @@ func readKeys(path string) (keyFile, error) {
 	return k, nil
 }
 
-// writeKeys replaces the key file in one step.
+// writeKeys replaces the key file in one step, which a power cut does not undo: provider keys may be sealed with its secret right after.
 func writeKeys(path string, k keyFile) error {
 	data, err := json.MarshalIndent(k, "", "  ")
 	if err != nil {
@@ -105,7 +105,16 @@ func writeKeys(path string, k keyFile) error {
 	if err != nil {
 		return errors.Join(err, os.Remove(file.Name()))
 	}
-	return nil
+	return syncFolder(filepath.Dir(path))
+}
+
+// syncFolder makes the names in a folder durable: until then a power cut may take a file away that was renamed into it.
+func syncFolder(path string) error {
+	folder, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	return errors.Join(folder.Sync(), folder.Close())
 }
 
 // makeOperators makes management token and admin password where they are missing.
