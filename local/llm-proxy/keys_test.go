@@ -83,3 +83,13 @@ func TestTwoDemosThatStartAtOnceHaveTheSameToken(t *testing.T) {
 	require.NotEmpty(t, servers[0].token)
 	require.Equal(t, servers[0].token, servers[1].token)
 }
+
+func TestAProvidersFileThatIsRefusedLeavesNoKeyFile(t *testing.T) {
+	dir := t.TempDir()
+	file := filepath.Join(dir, "providers.yaml")
+	require.NoError(t, os.WriteFile(file, []byte("default: openai\nproviders: {openai: {unknown: 1}}\n"), 0o600))
+	data := t.TempDir()
+	_, err := tryStart(t, map[string]string{"LLM_PROXY_PROVIDERS": file, "LLM_PROXY_DATA_DIR": data})
+	require.ErrorContains(t, err, "providers.yaml")
+	require.NoFileExists(t, keyFilePath(data))
+}

@@ -51,11 +51,11 @@ func openParts(ctx context.Context, s *settings, withDemo bool, log *zap.Logger,
 	if err != nil {
 		return nil, err
 	}
-	keys, err := p.openStore(ctx, s, cloud, fill, log, closers)
-	if err != nil {
+	if p.providers, err = loadProviders(ctx, s, withDemo, closers); err != nil { // before anything is made: the file may be refused
 		return nil, err
 	}
-	if p.providers, err = loadProviders(ctx, s, withDemo, closers); err != nil {
+	keys, err := p.openStore(ctx, s, cloud, fill, log, closers)
+	if err != nil {
 		return nil, err
 	}
 	if s.Bus != busEventBridge {
