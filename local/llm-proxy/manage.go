@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -260,6 +261,36 @@ func (a *manageAPI) call(ask func(ctx context.Context) (*http.Response, error)) 
 		return nil, nil, err
 	}
 	return body, res.Header, nil
+}
+
+// show asks and prints what comes back.
+func (a *manageAPI) show(printAnswer func(body []byte) error, ask func(ctx context.Context) (*http.Response, error)) error {
+	body, _, err := a.call(ask)
+	if err != nil {
+		return err
+	}
+	return printAnswer(body)
+}
+
+// send asks with a body of the members that were named, and prints what comes back.
+func (a *manageAPI) send(members map[string]any, printAnswer func(body []byte) error, ask func(ctx context.Context, body io.Reader) (*http.Response, error)) error {
+	data, err := json.Marshal(members)
+	if err != nil {
+		return err
+	}
+	return a.show(printAnswer, func(ctx context.Context) (*http.Response, error) { return ask(ctx, bytes.NewReader(data)) })
+}
+
+// printed hands what the API says to print, or with --json prints it as it is.
+func printed[T any](a *manageAPI, body []byte, print func(*T) error) error {
+	if a.json {
+		return printRaw(a.cmd.OutOrStdout(), body)
+	}
+	var one T
+	if err := json.Unmarshal(body, &one); err != nil {
+		return err
+	}
+	return print(&one)
 }
 
 // unreachable says that no whole answer came.

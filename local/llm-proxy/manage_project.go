@@ -1,11 +1,11 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"maps"
 	"net/http"
 	"os"
@@ -76,13 +76,10 @@ func keyOf(p *client.Project) string {
 
 // printProject prints a project, as it is or as a sheet.
 func (a *manageAPI) printProject(body []byte) error {
-	if a.json {
-		return printRaw(a.cmd.OutOrStdout(), body)
-	}
-	var p client.Project
-	if err := json.Unmarshal(body, &p); err != nil {
-		return err
-	}
+	return printed(a, body, a.projectSheet)
+}
+
+func (a *manageAPI) projectSheet(p *client.Project) error {
 	groups := make([]string, len(p.Endpoints))
 	for i, g := range p.Endpoints {
 		groups[i] = string(g)
@@ -92,7 +89,7 @@ func (a *manageAPI) printProject(body []byte) error {
 		{"name", p.Name},
 		{"description", p.Description},
 		{"provider", p.Provider},
-		{"key", keyOf(&p)},
+		{"key", keyOf(p)},
 		{"active", shownBool(p.IsActive)},
 		{"endpoints", strings.Join(groups, ", ")},
 		{"created", shownTime(&p.CreatedAt)},
@@ -116,11 +113,7 @@ func newProjectGet(f *manageFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			body, _, err := api.call(func(ctx context.Context) (*http.Response, error) { return api.GetProject(ctx, id) })
-			if err != nil {
-				return err
-			}
-			return api.printProject(body)
+			return api.show(api.printProject, func(ctx context.Context) (*http.Response, error) { return api.GetProject(ctx, id) })
 		},
 	}
 }
@@ -202,17 +195,9 @@ pass show openai | llm-proxy manage project create Team-A --api-key-file - --met
 		if key != "" {
 			params.IdempotencyKey = &key
 		}
-		data, err := json.Marshal(body)
-		if err != nil {
-			return err
-		}
-		answer, _, err := api.call(func(ctx context.Context) (*http.Response, error) {
-			return api.CreateProjectWithBody(ctx, &params, jsonType, bytes.NewReader(data))
+		return api.send(body, api.printProject, func(ctx context.Context, body io.Reader) (*http.Response, error) {
+			return api.CreateProjectWithBody(ctx, &params, jsonType, body)
 		})
-		if err != nil {
-			return err
-		}
-		return api.printProject(answer)
 	}
 	return cmd
 }
@@ -264,17 +249,9 @@ func (f *manageFlags) changeProject(cmd *cobra.Command, name string, body map[st
 	if err != nil {
 		return err
 	}
-	data, err := json.Marshal(body)
-	if err != nil {
-		return err
-	}
-	answer, _, err := api.call(func(ctx context.Context) (*http.Response, error) {
-		return api.UpdateProjectWithBody(ctx, id, &client.UpdateProjectParams{IfMatch: ifMatch(revision)}, jsonType, bytes.NewReader(data))
+	return api.send(body, api.printProject, func(ctx context.Context, body io.Reader) (*http.Response, error) {
+		return api.UpdateProjectWithBody(ctx, id, &client.UpdateProjectParams{IfMatch: ifMatch(revision)}, jsonType, body)
 	})
-	if err != nil {
-		return err
-	}
-	return api.printProject(answer)
 }
 
 // ifMatch is the header that asks for a revision; nil asks for none.
@@ -330,23 +307,19 @@ func newProjectRevokeTokens(f *manageFlags) *cobra.Command {
 			if err := confirm(cmd, yes, fmt.Sprintf("Revoking all tokens of project %s", shown(args[0]))); err != nil {
 				return err
 			}
-			body, _, err := api.call(func(ctx context.Context) (*http.Response, error) { return api.RevokeProjectTokens(ctx, id) })
-			if err != nil {
-				return err
-			}
-			if api.json {
-				return printRaw(cmd.OutOrStdout(), body)
-			}
-			var revoked client.Revoked
-			if err := json.Unmarshal(body, &revoked); err != nil {
-				return err
-			}
-			fmt.Fprintf(cmd.ErrOrStderr(), "revoked %d tokens\n", revoked.Revoked)
-			return nil
+			return api.show(api.printRevoked, func(ctx context.Context) (*http.Response, error) { return api.RevokeProjectTokens(ctx, id) })
 		},
 	}
 	cmd.Flags().BoolVarP(&yes, "yes", "y", false, "do not ask")
 	return cmd
+}
+
+// printRevoked says how many tokens were revoked.
+func (a *manageAPI) printRevoked(body []byte) error {
+	return printed(a, body, func(r *client.Revoked) error {
+		_, err := fmt.Fprintf(a.cmd.ErrOrStderr(), "revoked %d tokens\n", r.Revoked)
+		return err
+	})
 }
 
 // oneArg takes one argument.

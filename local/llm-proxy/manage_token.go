@@ -1,10 +1,9 @@
 package main
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"strconv"
 	"strings"
@@ -103,18 +102,15 @@ func stateOf(t *client.Token) string {
 
 // printToken prints a token, as it is or as a sheet.
 func (a *manageAPI) printToken(body []byte) error {
-	if a.json {
-		return printRaw(a.cmd.OutOrStdout(), body)
-	}
-	var t client.Token
-	if err := json.Unmarshal(body, &t); err != nil {
-		return err
-	}
+	return printed(a, body, a.tokenSheet)
+}
+
+func (a *manageAPI) tokenSheet(t *client.Token) error {
 	return sheet(a.cmd.OutOrStdout(), [][2]string{
 		{"id", t.ID.String()},
 		{"name", t.Name},
 		{"project", t.ProjectID.String()},
-		{"state", stateOf(&t)},
+		{"state", stateOf(t)},
 		{"created", shownTime(&t.CreatedAt)},
 		{"expires", shownTime(&t.ExpiresAt)},
 		{"revoked", shownTime(t.RevokedAt)},
@@ -129,16 +125,11 @@ func (a *manageAPI) printToken(body []byte) error {
 
 // printSecret prints a new secret alone, and beside it on standard error what it is.
 func (a *manageAPI) printSecret(body []byte) error {
-	if a.json {
-		return printRaw(a.cmd.OutOrStdout(), body)
-	}
-	var t client.MintedToken
-	if err := json.Unmarshal(body, &t); err != nil {
+	return printed(a, body, func(t *client.MintedToken) error {
+		fmt.Fprintf(a.cmd.ErrOrStderr(), "token %s, expires %s. Its secret is shown this once:\n", t.ID, shownTime(&t.ExpiresAt))
+		_, err := fmt.Fprintln(a.cmd.OutOrStdout(), t.Token)
 		return err
-	}
-	fmt.Fprintf(a.cmd.ErrOrStderr(), "token %s, expires %s. Its secret is shown this once:\n", t.ID, shownTime(&t.ExpiresAt))
-	_, err := fmt.Fprintln(a.cmd.OutOrStdout(), t.Token)
-	return err
+	})
 }
 
 func newTokenGenerate(f *manageFlags) *cobra.Command {
@@ -179,17 +170,9 @@ func newTokenGenerate(f *manageFlags) *cobra.Command {
 			return err
 		}
 		body["project_id"] = id
-		data, err := json.Marshal(body)
-		if err != nil {
-			return err
-		}
-		answer, _, err := api.call(func(ctx context.Context) (*http.Response, error) {
-			return api.MintTokenWithBody(ctx, jsonType, bytes.NewReader(data))
+		return api.send(body, api.printSecret, func(ctx context.Context, body io.Reader) (*http.Response, error) {
+			return api.MintTokenWithBody(ctx, jsonType, body)
 		})
-		if err != nil {
-			return err
-		}
-		return api.printSecret(answer)
 	}
 	return cmd
 }
@@ -252,11 +235,7 @@ func newTokenGet(f *manageFlags) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			body, _, err := api.call(func(ctx context.Context) (*http.Response, error) { return api.GetToken(ctx, id) })
-			if err != nil {
-				return err
-			}
-			return api.printToken(body)
+			return api.show(api.printToken, func(ctx context.Context) (*http.Response, error) { return api.GetToken(ctx, id) })
 		},
 	}
 }
@@ -297,17 +276,9 @@ func newTokenUpdate(f *manageFlags) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		data, err := json.Marshal(body)
-		if err != nil {
-			return err
-		}
-		answer, _, err := api.call(func(ctx context.Context) (*http.Response, error) {
-			return api.UpdateTokenWithBody(ctx, id, &client.UpdateTokenParams{IfMatch: ifMatch(revision)}, jsonType, bytes.NewReader(data))
+		return api.send(body, api.printToken, func(ctx context.Context, body io.Reader) (*http.Response, error) {
+			return api.UpdateTokenWithBody(ctx, id, &client.UpdateTokenParams{IfMatch: ifMatch(revision)}, jsonType, body)
 		})
-		if err != nil {
-			return err
-		}
-		return api.printToken(answer)
 	}
 	return cmd
 }
@@ -360,13 +331,9 @@ func newTokenRotate(f *manageFlags) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		body, _, err := api.call(func(ctx context.Context) (*http.Response, error) {
+		return api.show(api.printSecret, func(ctx context.Context) (*http.Response, error) {
 			return api.RotateToken(ctx, id, client.Rotate{GraceMinutes: &grace})
 		})
-		if err != nil {
-			return err
-		}
-		return api.printSecret(body)
 	}
 	return cmd
 }

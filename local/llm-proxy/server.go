@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"fmt"
 	"os"
 
@@ -80,4 +81,17 @@ func startServer(cmd *cobra.Command, _ []string) error {
 		}
 	}
 	return serve(cmd.Context(), &s, demo, announce, cmd.ErrOrStderr())
+}
+
+// theServer is the one that runs with the settings of a command. Its absence is the exit code of what cannot be reached.
+func theServer(cmd *cobra.Command) (*settings, runningServer, error) {
+	s, err := loadSettings(cmd)
+	if err != nil {
+		return nil, runningServer{}, err
+	}
+	running, err := findServer(s.PIDFile)
+	if errors.Is(err, errNotRunning) {
+		err = &exitError{exitUnreachable, err}
+	}
+	return &s, running, err
 }

@@ -30,14 +30,7 @@ it is well, 1 if it is degraded, 4 if it does not answer.`,
 const healthTimeout = 5 * time.Second
 
 func serverHealth(cmd *cobra.Command, _ []string) error {
-	s, err := loadSettings(cmd)
-	if err != nil {
-		return err
-	}
-	running, err := findServer(s.PIDFile)
-	if errors.Is(err, errNotRunning) {
-		return &exitError{exitUnreachable, err}
-	}
+	_, running, err := theServer(cmd)
 	if err != nil {
 		return err
 	}

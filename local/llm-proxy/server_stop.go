@@ -1,7 +1,6 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"time"
 
@@ -25,14 +24,7 @@ end within the server's --shutdown-timeout. The exit code is 4 if none runs.`,
 const stopMargin = 15 * time.Second
 
 func stopServer(cmd *cobra.Command, _ []string) error {
-	s, err := loadSettings(cmd)
-	if err != nil {
-		return err
-	}
-	running, err := findServer(s.PIDFile)
-	if errors.Is(err, errNotRunning) {
-		return &exitError{exitUnreachable, err}
-	}
+	s, running, err := theServer(cmd)
 	if err != nil {
 		return err
 	}
