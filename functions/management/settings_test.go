@@ -38,7 +38,7 @@ func TestEachSettingChangesSomething(t *testing.T) {
 	// ask sends a request to the function with settings that differ from the usual.
 	ask := func(t *testing.T, method, path, body string, change ...string) *httptest.ResponseRecorder {
 		t.Helper()
-		h, err := join(append([]string{
+		h, _, err := join(append([]string{
 			"LLM_PROXY_TOKENS_TABLE=usual-tokens", "LLM_PROXY_CONTROL_TABLE=usual-control", "LLM_PROXY_SEALING_PUBLIC_KEY=" + public, "LLM_PROXY_KEYS_PREFIX=usual/",
 			"MANAGEMENT_TOKEN=" + fakeToken,
 		}, change...))
