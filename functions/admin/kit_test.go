@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -29,6 +28,7 @@ import (
 	"github.com/sofatutor/llm-proxy/internal/seal"
 	"github.com/sofatutor/llm-proxy/internal/store/dynamo"
 	"github.com/sofatutor/llm-proxy/internal/store/dynamo/dynamolocal"
+	"github.com/sofatutor/llm-proxy/internal/testlog"
 )
 
 // What the secrets hold.
@@ -74,22 +74,7 @@ func run(m *testing.M) (int, error) {
 }
 
 // log keeps what the functions say.
-type log struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
+type log = testlog.Buffer
 
 // deployed is the site as the template joins it: under one origin the pages in their bucket, the sign-in and management.
 type deployed struct {

@@ -1,7 +1,6 @@
 package admin_test
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -25,6 +24,7 @@ import (
 	"github.com/sofatutor/llm-proxy/internal/provider"
 	"github.com/sofatutor/llm-proxy/internal/seal"
 	"github.com/sofatutor/llm-proxy/internal/store/sqlite"
+	"github.com/sofatutor/llm-proxy/internal/testlog"
 )
 
 const (
@@ -56,24 +56,7 @@ func (c *clock) move(d time.Duration) {
 }
 
 // logs is what was logged.
-type logs struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (l *logs) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.Write(p)
-}
-
-func (l *logs) Sync() error { return nil }
-
-func (l *logs) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.b.String()
-}
+type logs = testlog.Buffer
 
 // site is a server with the admin side and the management API over a real store.
 type site struct {

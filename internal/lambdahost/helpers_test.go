@@ -3,7 +3,6 @@
 package lambdahost_test
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -13,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
@@ -21,6 +19,7 @@ import (
 	"go.uber.org/goleak"
 
 	"github.com/sofatutor/llm-proxy/internal/lambdahost"
+	"github.com/sofatutor/llm-proxy/internal/testlog"
 )
 
 // toy is the function that the tests run, built as functions are.
@@ -53,22 +52,7 @@ func TestMain(m *testing.M) {
 }
 
 // log keeps what a host writes.
-type log struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (l *log) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.Write(p)
-}
-
-func (l *log) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.buf.String()
-}
+type log struct{ testlog.Buffer }
 
 // await waits until a line that contains a word has come, and returns it.
 func (l *log) await(t testing.TB, word string) string {
