@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"strings"
 
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 )
@@ -25,13 +24,13 @@ func (s *Store) RelayAudit(ctx context.Context, publish func(context.Context, []
 		if err := publish(ctx, entries); err != nil {
 			return relayed, err
 		}
-		ids := make([]any, len(entries))
-		for i := range entries {
-			ids[i] = entries[i].ID.UUID[:]
-		}
 		if err := s.transact(ctx, func(tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, `UPDATE audit SET relayed = 1 WHERE id IN (?`+strings.Repeat(",?", len(ids)-1)+`)`, ids...)
-			return unavailable(err)
+			for i := range entries {
+				if _, err := tx.ExecContext(ctx, `UPDATE audit SET relayed = 1 WHERE id = ?`, entries[i].ID.UUID[:]); err != nil {
+					return unavailable(err)
+				}
+			}
+			return nil
 		}); err != nil {
 			return relayed, err
 		}
