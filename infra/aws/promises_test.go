@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -27,6 +28,7 @@ var promises = []struct {
 	{"functions may do with the tables what their store does, and no more", storeActions},
 	{"each function has a role of its own", ownRoles},
 	{"operators' secrets are read by those alone who let operators in", operatorsSecrets},
+	{"secrets are made as they always were", secretsFrozen},
 	{"tables are as the store lays them out", tableLayout},
 	{"tables can be restored to any moment", pointInTime},
 	{"what is kept is encrypted", encryption},
@@ -237,6 +239,31 @@ func operatorsSecrets(t template) (broken []string) {
 			broken = append(broken, fmt.Sprintf("%s is read by %v, and meant for %v", secret, got, want))
 		}
 	}
+	return broken
+}
+
+// frozen is how secrets are made. CloudFormation makes a new one where that changes: with a new sealing secret every provider key is lost.
+var frozen = map[string]string{
+	"SealingSecret":   `{"ExcludePunctuation":true,"PasswordLength":64}`,
+	"OperatorsSecret": `{"ExcludePunctuation":true,"GenerateStringKey":"management_token","PasswordLength":48,"SecretStringTemplate":"{}"}`,
+	"AdminSecret":     `{"ExcludePunctuation":true,"GenerateStringKey":"password","PasswordLength":32,"SecretStringTemplate":"{\"user\": \"admin\"}"}`,
+}
+
+func secretsFrozen(t template) (broken []string) {
+	t.resources("AWS::SecretsManager::Secret", func(name string, r gjson.Result) {
+		p := r.Get("Properties")
+		var made any
+		if err := json.Unmarshal([]byte(p.Get("GenerateSecretString").Raw), &made); err != nil {
+			broken = append(broken, name+": "+err.Error())
+		}
+		sorted, err := json.Marshal(made)
+		if err != nil || string(sorted) != frozen[name] {
+			broken = append(broken, fmt.Sprintf("%s is made by %s", name, sorted))
+		}
+		if p.Get("Name").Exists() {
+			broken = append(broken, name+" has a fixed name: a second stack, or the same one again, could not make it")
+		}
+	})
 	return broken
 }
 
