@@ -98,7 +98,7 @@ func (c *controlGroups) make(name string, memoryMB int) (_ *controlGroup, err er
 	}()
 	for _, folder := range slices.Compact([]string{c.cpu, c.memory}) {
 		folder = filepath.Join(folder, name)
-		if err := os.Mkdir(folder, 0o750); err != nil {
+		if err := os.Mkdir(folder, 0o750); err != nil { //nolint:gosec // the name is ours
 			return nil, err
 		}
 		g.folders = append(g.folders, folder)
@@ -114,7 +114,7 @@ func (c *controlGroups) make(name string, memoryMB int) (_ *controlGroup, err er
 
 // write writes into a file that the kernel has made.
 func write(file, value string) error {
-	f, err := os.OpenFile(file, os.O_WRONLY, 0)
+	f, err := os.OpenFile(file, os.O_WRONLY, 0) //nolint:gosec // the name is ours
 	if err != nil {
 		return err
 	}

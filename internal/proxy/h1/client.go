@@ -68,7 +68,7 @@ type conn struct {
 	r      *bufio.Reader
 	budget int64 // bytes that may still be read of a head
 	alive  func() bool
-	used   bool // a call went over it before
+	used   bool      // a call went over it before
 	since  time.Time // on the wall: the monotonic clock may stand still while a process is frozen
 }
 
