@@ -110,11 +110,27 @@ func TestLambdaServeRunsWhatSamBuildMade(t *testing.T) {
 		out, err := exec.Command("make", "-C", "../..", "build-"+name, "ARTIFACTS_DIR="+filepath.Join(build, name), "GOARCH="+runtime.GOARCH).CombinedOutput()
 		require.NoError(t, err, "%s", out)
 	}
-	l := startLambdaServe(t, "--build", build, "--processes", "1", "--timeout", "30s")
+	l := startLambdaServe(t, "--build", build, "--processes", "1", "--timeout", "4s")
 	match := l.find(`(?s)OPENAI_BASE_URL=(http://\S+)/v1\n.*OPENAI_API_KEY=(\S+)\n`)
 	s := &testServer{t: t, url: match[1], token: match[2]}
 	require.Equal(t, http.StatusOK, s.send(http.MethodPost, "/v1/chat/completions", chat).StatusCode)
 	require.NotContains(t, l.log.String(), "building")
+	require.Eventually(t, func() bool { return strings.Contains(l.log.String(), "Memory Size: 1769 MB") }, patience, flushEvery)
+	hanging := make(chan int, 1)
+	go func() { // it takes the one process, and ends before the function's time does
+		r, _ := http.NewRequestWithContext(t.Context(), http.MethodPost, match[1]+"/v1/chat/completions", strings.NewReader(chat))
+		r.Header = http.Header{"Authorization": {"Bearer " + match[2]}, "Content-Type": {"application/json"}, "X-Demo": {"hang"}}
+		res, err := http.DefaultClient.Do(r)
+		if err != nil {
+			hanging <- 0
+			return
+		}
+		res.Body.Close()
+		hanging <- res.StatusCode
+	}()
+	require.Eventually(t, func() bool { return strings.Count(l.log.String(), `{"begin":`) == 2 }, patience, flushEvery)
+	require.Equal(t, http.StatusTooManyRequests, s.send(http.MethodPost, "/v1/chat/completions", chat).StatusCode)
+	require.Equal(t, http.StatusGatewayTimeout, <-hanging)
 	l.stop()
 
 	l = startLambdaServe(t, "--proxy", filepath.Join(build, "Proxy", "bootstrap"), "--admin", filepath.Join(build, "Management"))
