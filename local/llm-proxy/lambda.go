@@ -61,8 +61,8 @@ for this machine: GOARCH=amd64 sam build, on most.
 All stand on DynamoDB Local, which is fetched at the first use and needs Java,
 and on stand-ins for EventBridge, SQS, S3 and Secrets Manager; no account is
 needed and nothing is kept. A project and a token are made, for a stand-in
-provider unless --providers and --api-key-file name a real one, and a management
-token. Ctrl-C ends it all.
+provider unless --providers and --api-key-file name a real one, a management
+token, and with --admin a password to sign in with. Ctrl-C ends it all.
 
 Standard output has what to paste, standard error the functions' log with the
 platform's lines (START, END, REPORT).`,
@@ -192,7 +192,7 @@ func (l *localLambda) open(stack *localStack, functions lambdaFunctions, url, ap
 		}
 	}
 	l.serve(api, lambdahost.API(routes))
-	origins.api = "http://" + api.Addr().String()
+	origins.api, origins.admin = "http://"+api.Addr().String(), functions.admin != ""
 	return origins, nil
 }
 

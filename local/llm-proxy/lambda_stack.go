@@ -36,11 +36,15 @@ type localStack struct {
 	providers     *provider.Set
 	token         string
 	management    string // token
+	password      string // of the admin site's one user
 	notes         []string
 }
 
 // lambdaOrigins are where the functions are reached; the API's is empty where it has none.
-type lambdaOrigins struct{ url, api string }
+type lambdaOrigins struct {
+	url, api string
+	admin    bool // there is one
+}
 
 // Names of what the stack has.
 const (
@@ -83,7 +87,7 @@ func openLocalStack(cmd *cobra.Command, f *lambdaFlags, closers *closers, tell f
 	if err != nil {
 		return nil, err
 	}
-	s.management = rand.Text() + rand.Text()
+	s.management, s.password = rand.Text()+rand.Text(), rand.Text()
 	account := &standin.Cloud{Secrets: map[string]string{
 		localSealing: sealing.Reveal(), localManage: fmt.Sprintf(`{"management_token":%q}`, s.management),
 	}}
@@ -106,7 +110,7 @@ func openLocalStack(cmd *cobra.Command, f *lambdaFlags, closers *closers, tell f
 		"LLM_PROXY_SEALING_SECRET": localSealing, "LLM_PROXY_EVENT_BUS": "llm-proxy", "LLM_PROXY_SPILL_QUEUE": url + "/llm-proxy-spill",
 		"LLM_PROXY_EVENT_BUCKET": "llm-proxy-bodies",
 	}
-	s.managementEnv = map[string]string{"LLM_PROXY_SEALING_PUBLIC_KEY": public, "LLM_PROXY_OPERATORS_SECRET": localManage}
+	s.managementEnv = map[string]string{"LLM_PROXY_SEALING_PUBLIC_KEY": public, "LLM_PROXY_OPERATORS_SECRET": localManage, "ADMIN_PASSWORD": s.password}
 	maps.Copy(s.env, common)
 	maps.Copy(s.managementEnv, common)
 	return s, s.mint(ctx, f.dynamodb, public, key)
@@ -177,6 +181,9 @@ func (s *localStack) print(out io.Writer, origins lambdaOrigins) error {
 	text += "\n" + paste.String()
 	if origins.api != "" {
 		text += fmt.Sprintf("\nexport %s=%s\nexport %s=%s\n\nllm-proxy manage token list\n", envManageURL, origins.api, envManageToken, s.management)
+	}
+	if origins.admin {
+		text += fmt.Sprintf("\nsign in at %s/admin/api as admin with %s\n", origins.api, s.password)
 	}
 	_, err := io.WriteString(out, text)
 	return err

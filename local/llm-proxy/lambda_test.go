@@ -105,7 +105,7 @@ func TestLambdaServeRunsTheBuiltFunctionBehindAFunctionURL(t *testing.T) {
 
 func TestLambdaServeRunsWhatSamBuildMade(t *testing.T) {
 	build := t.TempDir()
-	for _, name := range []string{"Proxy", "Management"} {
+	for _, name := range []string{"Proxy", "Management", "Admin"} {
 		require.NoError(t, os.Mkdir(filepath.Join(build, name), 0o750))
 		out, err := exec.Command("make", "-C", "../..", "build-"+name, "ARTIFACTS_DIR="+filepath.Join(build, name), "GOARCH="+runtime.GOARCH).CombinedOutput()
 		require.NoError(t, err, "%s", out)
@@ -133,9 +133,20 @@ func TestLambdaServeRunsWhatSamBuildMade(t *testing.T) {
 	require.Equal(t, http.StatusGatewayTimeout, <-hanging)
 	l.stop()
 
-	l = startLambdaServe(t, "--proxy", filepath.Join(build, "Proxy", "bootstrap"), "--admin", filepath.Join(build, "Management"))
-	api := l.find(`ManageUrl: (http://\S+)`)[1]
-	for path, status := range map[string]int{"/admin/api/x": http.StatusUnauthorized, "/manage/projects": http.StatusNotFound} {
+	l = startLambdaServe(t, "--proxy", filepath.Join(build, "Proxy", "bootstrap"), "--admin", filepath.Join(build, "Admin"))
+	match = l.find(`(?s)ManageUrl: (http://\S+).*sign in at \S+ as admin with (\S+)\n`)
+	api := match[1]
+	for password, status := range map[string]int{match[2]: http.StatusNoContent, "fake-wrong-password": http.StatusUnauthorized} {
+		body := fmt.Sprintf(`{"user":"admin","password":%q}`, password)
+		r, err := http.NewRequestWithContext(t.Context(), http.MethodPost, api+"/admin/api/session", strings.NewReader(body))
+		require.NoError(t, err)
+		r.Header = http.Header{"Content-Type": {"application/json"}, "Sec-Fetch-Site": {"same-origin"}}
+		res, err := http.DefaultClient.Do(r)
+		require.NoError(t, err)
+		require.NoError(t, res.Body.Close())
+		require.Equal(t, status, res.StatusCode)
+	}
+	for path, status := range map[string]int{"/admin/api/x": http.StatusNotFound, "/manage/projects": http.StatusNotFound} {
 		res, err := http.Get(api + path)
 		require.NoError(t, err)
 		require.NoError(t, res.Body.Close())
