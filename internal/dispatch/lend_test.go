@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"compress/gzip"
 	"context"
+	"errors"
 	"io"
 	"net/http"
 	"path/filepath"
@@ -238,4 +239,23 @@ func TestEveryDestinationTakesATestEventThatIsMarked(t *testing.T) {
 			require.NotContains(t, string(sent), "_aws", "it is in no metric")
 		})
 	}
+}
+
+// TestTheLastErrorIsOfAnEventThatWasTried: events that were left for the next round tell nothing of why.
+func TestTheLastErrorIsOfAnEventThatWasTried(t *testing.T) {
+	dst := &scripted{answers: []answer{func(_ context.Context, events []*llmproxy.Event) []Result {
+		results := all(len(events), Retry(errLeft, 0))
+		results[len(events)-1] = Retry(errors.New("status 503"), 0)
+		return results
+	}}}
+	synctest.Test(t, func(t *testing.T) {
+		l := New(Config{Name: "webhook", Source: newSource(requests(3)...), Destination: dst, DeadLetters: filepath.Join(t.TempDir(), "dead.jsonl")})
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error)
+		go func() { ended <- l.Run(ctx) }()
+		synctest.Wait()
+		require.Equal(t, "status 503", l.Stats().LastError)
+		cancel()
+		require.NoError(t, <-ended)
+	})
 }

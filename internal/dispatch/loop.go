@@ -407,8 +407,8 @@ func (l *Loop) settle(events []*llmproxy.Event, results []Result, tried map[*llm
 		default:
 			left = append(left, e)
 			after = max(after, r.After)
-			if err == nil {
-				err = r.Err
+			if err == nil || errors.Is(err, errLeft) {
+				err = r.Err // of one that was tried, if any was
 			}
 		}
 	}
