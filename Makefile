@@ -18,7 +18,7 @@ RACE       = $(shell command -v $${CC:-gcc} >/dev/null && echo -race)
 INFRA      = $(shell go list ./infra/... | grep -v /infra/aws)
 LOCAL      = $(shell go list ./local/... 2>/dev/null | grep -v /sdktest)
 
-.PHONY: help run build ui ui-test test tools lint format check race cover unit rules local api sdk aws stack local-api fuzz bench bench-lambda generate prices vuln clean
+.PHONY: help run build ui ui-test test tools lint format check race cover unit rules local api sdk aws stack local-api fuzz bench bench-events bench-lambda generate prices vuln clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -85,6 +85,9 @@ fuzz: ## each fuzz target with FUZZINPUTS (20000) inputs
 
 bench: build ## CPU, latency and memory beside a direct call, a bare ReverseProxy and nginx
 	@go run ./internal/bench/compare
+
+bench-events: ## a dispatcher over a backlog: a million events to a file, webhooks of 50 ms; events a second, peak memory
+	@go test -timeout 30m -run '^$$' -bench '^BenchmarkABacklogIsDelivered$$' -benchtime 1x ./local/llm-proxy
 
 bench-lambda: ## the built function beside a minimal one, at Lambda's shares of a processor: INIT, CPU, memory, sizes
 	@go test -timeout 15m -run '^$$' -bench '^Benchmark(Function|Ready)$$' -benchtime 300x ./functions/proxy
