@@ -82,7 +82,7 @@ func TestEventsArriveInOrderWithTheirUsage(t *testing.T) {
 		synctest.Wait()
 		require.Equal(t, 251, src.committed(), "an event that comes later")
 		s := r.Stats()
-		require.Equal(t, Stats{Delivered: 251, LastDelivery: s.LastDelivery}, s)
+		require.Equal(t, Stats{Since: s.Since, Delivered: 251, LastDelivery: s.LastDelivery}, s)
 		require.Equal(t, time.Now(), s.LastDelivery)
 		require.NoError(t, r.stop())
 		require.True(t, dst.closed)
