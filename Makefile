@@ -120,7 +120,9 @@ build-Management:   ; @$(call build-function,management,-X main.version=$(VERSIO
 build-Admin:        ; @$(call build-function,admin)
 build-Redrive:      ; @$(call build-function,redrive)
 build-Sweep:        ; @$(call build-function,sweep)
-build-Setup:        ; @$(call build-function,setup)
+build-Setup: # brings the admin site, which is in it
+	@internal/admin/ui/tools/build.sh --if-possible
+	@$(call build-function,setup)
 
 # One binary for each destination's function: it is linked once and then found up to date.
 build-%Dispatcher:

@@ -65,7 +65,7 @@ func New(cfg Config) (*Handler, error) {
 		cfg.Log = zap.NewNop()
 	}
 	if cfg.Site == nil {
-		cfg.Site, _ = fs.Sub(built, "ui/dist") // the name is a valid one
+		cfg.Site = Site()
 	}
 	files, err := readSite(cfg.Site)
 	if err != nil {

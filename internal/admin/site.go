@@ -20,6 +20,12 @@ import (
 //go:embed all:ui/dist
 var built embed.FS
 
+// Site is what this binary was built with of the site: index.html and what it loads, or placeholder.html alone.
+func Site() fs.FS {
+	site, _ := fs.Sub(built, "ui/dist") // the name is a valid one
+	return site
+}
+
 const (
 	placeholder = "placeholder.html"
 	indexPage   = "index.html"
