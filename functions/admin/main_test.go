@@ -7,11 +7,12 @@ import (
 )
 
 func TestAllThatIsMissingIsNamedAtOnce(t *testing.T) {
+	t.Setenv("AWS_REGION", "us-east-1")
 	_, _, err := join([]string{"LLM_PROXY_LOG_LEVEL=loud"})
 	for _, name := range []string{"LLM_PROXY_CONTROL_TABLE", "LogLevel"} {
 		require.ErrorContains(t, err, name)
 	}
-	complete := []string{"LLM_PROXY_CONTROL_TABLE=c", "AWS_REGION=us-east-1"}
+	complete := []string{"LLM_PROXY_CONTROL_TABLE=c"}
 	_, _, err = join(complete)
 	require.ErrorContains(t, err, "LLM_PROXY_ADMIN_SECRET")
 	_, _, err = join(append(complete, "ADMIN_PASSWORD=short-one"))

@@ -103,6 +103,7 @@ func TestAllThatIsMissingIsNamedAtOnce(t *testing.T) {
 
 // TestACookieIsAskedAboutWhereThereIsASite: without one nobody reads a secret because of it.
 func TestACookieIsAskedAboutWhereThereIsASite(t *testing.T) {
+	t.Setenv("AWS_REGION", "us-east-1")
 	t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1") // nobody: what is asked there fails
 	for setting, want := range map[string]int{"LLM_PROXY_ADMIN_SECRET=": http.StatusUnauthorized, "LLM_PROXY_ADMIN_SECRET=admin": http.StatusServiceUnavailable} {
 		h, _, err := join([]string{

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -13,11 +14,34 @@ import (
 	"github.com/tidwall/gjson"
 
 	"github.com/sofatutor/llm-proxy/functions/internal/effects"
+	"github.com/sofatutor/llm-proxy/internal/admin"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 	"github.com/sofatutor/llm-proxy/internal/seal"
 	"github.com/sofatutor/llm-proxy/internal/store/dynamo"
 	"github.com/sofatutor/llm-proxy/internal/store/dynamo/dynamolocal"
 )
+
+const fakePassword = "fake-password-1234"
+
+// silent stores no refusals.
+type silent struct{}
+
+func (silent) Add(context.Context, llmproxy.Actor, string, string) {}
+
+// signedIn signs in and returns the cookie.
+func signedIn(t *testing.T, store *dynamo.Store) string {
+	t.Helper()
+	defer func() { require.NoError(t, store.Close()) }()
+	door, err := admin.New(admin.Config{Store: store, Refusals: silent{}, User: "admin", Password: llmproxy.NewSecret(fakePassword)})
+	require.NoError(t, err)
+	r := httptest.NewRequest(http.MethodPost, "/admin/api/session", nil)
+	r.SetBasicAuth("admin", fakePassword)
+	w := httptest.NewRecorder()
+	door.ServeHTTP(w, r)
+	require.Equal(t, http.StatusNoContent, w.Code, w.Body)
+	cookie, _, _ := strings.Cut(w.Header().Get("Set-Cookie"), ";")
+	return cookie
+}
 
 func TestEachSettingChangesSomething(t *testing.T) {
 	engine, err := dynamolocal.Start(t.Context())
@@ -61,6 +85,26 @@ func TestEachSettingChangesSomething(t *testing.T) {
 		return ask(t, "POST", "/manage/tokens", fmt.Sprintf(`{"project_id":%q,"duration_minutes":5}`, project), change...)
 	}
 	id := project(t)
+	cookie := signedIn(t, dynamo.New(engine.Config(), dynamo.Config{Control: "usual-control"}))
+	// browse asks for projects as a page does, of that origin, and returns the status.
+	browse := func(t *testing.T, method, body, origin string, change ...string) int {
+		t.Helper()
+		h, err := join(append([]string{
+			"LLM_PROXY_TOKENS_TABLE=usual-tokens", "LLM_PROXY_CONTROL_TABLE=usual-control", "LLM_PROXY_SEALING_PUBLIC_KEY=" + public, "LLM_PROXY_KEYS_PREFIX=usual/",
+			"MANAGEMENT_TOKEN=" + fakeToken,
+		}, change...))
+		require.NoError(t, err)
+		defer h.Close()
+		w := httptest.NewRecorder()
+		r := httptest.NewRequest(method, "/manage/projects", strings.NewReader(body))
+		r.Header.Set("Content-Type", "application/json")
+		r.Header.Set("Cookie", cookie)
+		if origin != "" {
+			r.Header.Set("Origin", origin)
+		}
+		h.ServeHTTP(w, r)
+		return w.Code
+	}
 	file := filepath.Join(t.TempDir(), "providers.yaml")
 	require.NoError(t, os.WriteFile(file, []byte("default: somebody\nproviders:\n  somebody: {preset: openai}\n"), 0o600))
 
@@ -122,6 +166,37 @@ func TestEachSettingChangesSomething(t *testing.T) {
 		"LLM_PROXY_DEFAULT_MAX_REQUESTS": func(t *testing.T) {
 			require.Zero(t, gjson.Get(mint(t, id).Body.String(), "max_requests").Int())
 			require.EqualValues(t, 7, gjson.Get(mint(t, id, "LLM_PROXY_DEFAULT_MAX_REQUESTS=7").Body.String(), "max_requests").Int())
+		},
+		"LLM_PROXY_PUBLIC_URL": func(t *testing.T) {
+			require.Empty(t, gjson.Get(ask(t, "GET", "/manage/info", "").Body.String(), "base_url").Str)
+			require.Equal(t, "https://llm.example.com/v1", gjson.Get(ask(t, "GET", "/manage/info", "", "LLM_PROXY_PUBLIC_URL=https://llm.example.com/").Body.String(), "base_url").Str)
+		},
+		"LLM_PROXY_REQUEST_DAYS": func(t *testing.T) {
+			require.EqualValues(t, 3, gjson.Get(ask(t, "GET", "/manage/info", "", "LLM_PROXY_REQUEST_DAYS=3").Body.String(), "retention.event_days").Int())
+		},
+		"LLM_PROXY_LOG_DAYS": func(t *testing.T) {
+			require.EqualValues(t, 4, gjson.Get(ask(t, "GET", "/manage/info", "", "LLM_PROXY_LOG_DAYS=4").Body.String(), "retention.log_days").Int())
+		},
+		"LLM_PROXY_ADMIN_SECRET": func(t *testing.T) {
+			aws.Heard()
+			browse(t, "GET", "", "")
+			require.NotContains(t, aws.Heard(), "GetSecretValue")
+			browse(t, "GET", "", "", "LLM_PROXY_ADMIN_SECRET=other-admin")
+			require.Contains(t, aws.Heard(), `"other-admin"`)
+		},
+		"ADMIN_USER": func(t *testing.T) {
+			require.Equal(t, http.StatusOK, browse(t, "GET", "", "", "ADMIN_PASSWORD="+fakePassword))
+			require.Equal(t, http.StatusUnauthorized, browse(t, "GET", "", "", "ADMIN_PASSWORD="+fakePassword, "ADMIN_USER=other"))
+		},
+		"ADMIN_PASSWORD": func(t *testing.T) {
+			require.Equal(t, http.StatusUnauthorized, browse(t, "GET", "", ""))
+			require.Equal(t, http.StatusOK, browse(t, "GET", "", "", "ADMIN_PASSWORD="+fakePassword))
+			require.Equal(t, http.StatusUnauthorized, browse(t, "GET", "", "", "ADMIN_PASSWORD="+fakePassword+"x"))
+		},
+		"LLM_PROXY_SITE_URL": func(t *testing.T) {
+			const body, origin = `{"name":"from the site","api_key":"sk-fake-effects-effects-effects"}`, "https://site.example.net"
+			require.Equal(t, http.StatusForbidden, browse(t, "POST", body, origin, "ADMIN_PASSWORD="+fakePassword))
+			require.Equal(t, http.StatusCreated, browse(t, "POST", body, origin, "ADMIN_PASSWORD="+fakePassword, "LLM_PROXY_SITE_URL="+origin))
 		},
 		"LLM_PROXY_LOG_LEVEL": func(t *testing.T) {
 			gone := "AWS_ENDPOINT_URL_DYNAMODB" // tables that do not answer are told of
