@@ -3,6 +3,7 @@ package llmproxy
 import (
 	"encoding/binary"
 	"errors"
+	"iter"
 	"math"
 	"math/bits"
 )
@@ -51,6 +52,26 @@ func (h *Histogram) merge(o *Histogram, sign int64) {
 			h.add(bucket, sign*n)
 		}
 	}
+}
+
+// All are the buckets that have counts.
+func (h *Histogram) All() iter.Seq2[int, int64] {
+	return func(yield func(int, int64) bool) {
+		for bucket, n := range h.counts {
+			if n != 0 && !yield(bucket, n) {
+				return
+			}
+		}
+	}
+}
+
+// AddBucket adds a count to a bucket, as All has told it.
+func (h *Histogram) AddBucket(bucket int, n int64) error {
+	if bucket < 0 || bucket > maxBucket {
+		return errHistogram
+	}
+	h.add(bucket, n)
+	return nil
 }
 
 // Count is how many numbers were counted.

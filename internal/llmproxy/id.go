@@ -32,6 +32,16 @@ func NewUUID(now time.Time) UUID {
 	return u
 }
 
+// FirstID is below each id of that moment and later ones, and above those of earlier ones.
+func FirstID(at time.Time) UUID {
+	var u UUID
+	ms := max(at.UnixMilli(), 0)
+	for i := range 6 {
+		u[i] = byte(ms >> (40 - 8*i))
+	}
+	return u
+}
+
 // NewTokenID, NewProjectID and NewEventID mint the id of a new thing.
 func NewTokenID(now time.Time) TokenID     { return TokenID{NewUUID(now)} }
 func NewProjectID(now time.Time) ProjectID { return ProjectID{NewUUID(now)} }

@@ -27,7 +27,7 @@ type UsageFilter struct {
 	From, To  time.Time     // whole UTC clock hours, From <= hour < To
 	Bucket    time.Duration // an hour or a day, cut at UTC midnight; 0 adds up the whole time
 	By        []Dimension
-	Among     []UsageGroup // groups with rows of their own; those that are left are one row. Nil gives each its own
+	NoTimes   bool // the tallies need no histograms
 }
 
 // UsageGroup names a group. What is not grouped by is zero; what is and was not known is zero too.
@@ -41,34 +41,35 @@ type UsageGroup struct {
 type UsageRow struct {
 	Start time.Time // of the bucket; From without one
 	UsageGroup
-	Others bool // the groups that the filter's Among does not name, and UsageGroup is zero
-	Tally  Tally
+	Tally Tally
 }
 
 // UsageSums adds up usage, however it comes.
 type UsageSums struct {
 	filter *UsageFilter
-	among  map[UsageGroup]bool
 	from   int64 // the hour of the filter's From
 	sums   map[usageKey]*Tally
 }
 
 type usageKey struct {
-	hour   int64
-	group  UsageGroup
-	others bool
+	hour  int64
+	group UsageGroup
 }
 
 // NewUsageSums begins to add up for a filter, with what it has let through.
 func NewUsageSums(f *UsageFilter) *UsageSums {
-	s := &UsageSums{filter: f, from: HourOf(f.From), sums: map[usageKey]*Tally{}}
-	if f.Among != nil {
-		s.among = make(map[UsageGroup]bool, len(f.Among))
-		for _, g := range f.Among {
-			s.among[g] = true
+	return &UsageSums{filter: f, from: HourOf(f.From), sums: map[usageKey]*Tally{}}
+}
+
+// Add adds what another one for the same filter has added up. That one is not used any more.
+func (s *UsageSums) Add(o *UsageSums) {
+	for key, sum := range o.sums {
+		if mine := s.sums[key]; mine != nil {
+			mine.Add(sum)
+		} else {
+			s.sums[key] = sum
 		}
 	}
-	return s
 }
 
 // Of is the sum that an hour of a group belongs to.
@@ -88,9 +89,6 @@ func (s *UsageSums) Of(hour int64, of UsageGroup) *Tally {
 			key.group.Model = of.Model
 		}
 	}
-	if s.among != nil && !s.among[key.group] {
-		key.group, key.others = UsageGroup{}, true
-	}
 	sum := s.sums[key]
 	if sum == nil {
 		sum = &Tally{}
@@ -99,27 +97,19 @@ func (s *UsageSums) Of(hour int64, of UsageGroup) *Tally {
 	return sum
 }
 
-// Rows are the sums that anything was added to, in the order of start, project, token and model, others last.
+// Rows are the sums that anything was added to, in the order of start, project, token and model.
 func (s *UsageSums) Rows() (rows []UsageRow) {
 	for key, sum := range s.sums {
 		if sum.Requests > 0 {
-			rows = append(rows, UsageRow{Start: time.Unix(key.hour*3600, 0).UTC(), UsageGroup: key.group, Others: key.others, Tally: *sum})
+			rows = append(rows, UsageRow{Start: time.Unix(key.hour*3600, 0).UTC(), UsageGroup: key.group, Tally: *sum})
 		}
 	}
 	slices.SortFunc(rows, func(a, b UsageRow) int {
 		return cmp.Or(
-			a.Start.Compare(b.Start), cmp.Compare(bit(a.Others), bit(b.Others)),
-			bytes.Compare(a.ProjectID.UUID[:], b.ProjectID.UUID[:]), bytes.Compare(a.TokenID.UUID[:], b.TokenID.UUID[:]), strings.Compare(a.Model, b.Model),
+			a.Start.Compare(b.Start), bytes.Compare(a.ProjectID.UUID[:], b.ProjectID.UUID[:]), bytes.Compare(a.TokenID.UUID[:], b.TokenID.UUID[:]), strings.Compare(a.Model, b.Model),
 		)
 	})
 	return rows
-}
-
-func bit(b bool) int {
-	if b {
-		return 1
-	}
-	return 0
 }
 
 // RequestFilter narrows a listing of requests; zero fields do not narrow.
@@ -130,6 +120,17 @@ type RequestFilter struct {
 	StatusFrom, StatusTo int // StatusFrom <= status < StatusTo
 	Outcome              Outcome
 	From, To             time.Time // From <= time < To, in milliseconds
+}
+
+// maxModel is how much of a model's name is kept as a key, in bytes.
+const maxModel = 200
+
+// ModelKey is a model's name as sums and filters have it.
+func ModelKey(name string) string {
+	if len(name) > maxModel {
+		name = name[:maxModel]
+	}
+	return strings.ToValidUTF8(name, "")
 }
 
 // Units is a sum over those events that tell of it. No event means that the sum is unknown, which is not zero.

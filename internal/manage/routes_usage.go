@@ -119,37 +119,82 @@ func (in *usageInput) filter(c *call, now time.Time) (llmproxy.UsageFilter, erro
 	return f, problems.err()
 }
 
-// read adds up what is asked for. Where the largest groups are, they are looked for over the whole time first, so that they are the
-// same ones in each hour or day; in the answer they come in the order of their size.
-func (in *usageInput) read(ctx context.Context, ledger Ledger, f llmproxy.UsageFilter) ([]llmproxy.UsageRow, error) {
-	if in.Top == 0 {
-		return ledger.Usage(ctx, f)
+// read adds up what is asked for.
+func (in *usageInput) read(ctx context.Context, ledger Ledger, f llmproxy.UsageFilter) ([]usageRow, error) {
+	if in.Top > 0 {
+		return in.readTop(ctx, ledger, f)
 	}
-	whole := f
-	whole.Bucket = 0
-	groups, err := ledger.Usage(ctx, whole)
+	rows, err := ledger.Usage(ctx, f)
+	out := make([]usageRow, len(rows))
+	for i := range rows {
+		out[i] = usageRow{UsageRow: rows[i]}
+	}
+	return out, err
+}
+
+// usageRow is a row of the answer.
+type usageRow struct {
+	llmproxy.UsageRow
+	others bool // all groups that are not among the largest
+}
+
+// readTop reads the largest groups, the same ones in each hour or day, from the largest on, and what is left as one. A group of a hundred
+// thousand costs a look at its counters; the largest are then read by themselves, and the others are what they leave of everything.
+func (in *usageInput) readTop(ctx context.Context, ledger Ledger, f llmproxy.UsageFilter) ([]usageRow, error) {
+	counters := f
+	counters.Bucket, counters.NoTimes = 0, true
+	groups, err := ledger.Usage(ctx, counters)
 	if err != nil {
 		return nil, err
 	}
 	size := sizes[in.TopBy]
 	slices.SortStableFunc(groups, func(a, b llmproxy.UsageRow) int { return size(&b.Tally, &a.Tally) })
-	rank := map[llmproxy.UsageGroup]int{}
-	f.Among = make([]llmproxy.UsageGroup, 0, in.Top)
+	var out []usageRow
 	for i := range groups[:min(len(groups), in.Top)] {
-		rank[groups[i].UsageGroup] = i
-		f.Among = append(f.Among, groups[i].UsageGroup)
-	}
-	rows, err := ledger.Usage(ctx, f)
-	place := func(r *llmproxy.UsageRow) int {
-		if r.Others {
-			return in.Top
+		rows, err := ledger.Usage(ctx, narrowed(f, groups[i].UsageGroup))
+		if err != nil {
+			return nil, err
 		}
-		return rank[r.UsageGroup]
+		for _, row := range rows {
+			if row.UsageGroup == groups[i].UsageGroup { // one that is not known narrows nothing
+				out = append(out, usageRow{UsageRow: row})
+			}
+		}
 	}
-	slices.SortStableFunc(rows, func(a, b llmproxy.UsageRow) int {
-		return cmp.Or(a.Start.Compare(b.Start), cmp.Compare(place(&a), place(&b)))
-	})
-	return rows, err
+	everything := f
+	everything.By = nil
+	left, err := ledger.Usage(ctx, everything) // the last to be read: it has all that the others have
+	if err != nil {
+		return nil, err
+	}
+	for i := range left {
+		for j := range out {
+			if out[j].Start.Equal(left[i].Start) {
+				left[i].Tally.Take(&out[j].Tally)
+			}
+		}
+	}
+	for _, row := range left {
+		if row.Tally.Requests > 0 {
+			out = append(out, usageRow{UsageRow: row, others: true})
+		}
+	}
+	slices.SortStableFunc(out, func(a, b usageRow) int { return a.Start.Compare(b.Start) })
+	return out, nil
+}
+
+// narrowed is the filter for one group alone, as far as it is known.
+func narrowed(f llmproxy.UsageFilter, to llmproxy.UsageGroup) llmproxy.UsageFilter {
+	if !to.ProjectID.IsZero() {
+		f.ProjectID = to.ProjectID
+	}
+	if !to.TokenID.IsZero() {
+		f.TokenID = to.TokenID
+	}
+	if to.Model != "" {
+		f.Model = to.Model
+	}
+	return f
 }
 
 // sizes compare tallies by what TopBy names.

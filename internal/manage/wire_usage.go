@@ -70,13 +70,13 @@ type wireTimes struct {
 	P99      int64 `json:"p99"`
 }
 
-func usageOut(f *llmproxy.UsageFilter, in *usageInput, rows []llmproxy.UsageRow) wireUsage {
+func usageOut(f *llmproxy.UsageFilter, in *usageInput, rows []usageRow) wireUsage {
 	out := wireUsage{From: f.From, To: f.To, Bucket: in.Bucket, GroupBy: append([]string{}, in.GroupBy...), Rows: make([]wireUsageRow, len(rows))}
 	var total llmproxy.Tally
 	for i := range rows {
 		r := &rows[i]
 		total.Add(&r.Tally)
-		one := wireUsageRow{ProjectID: idOut(r.ProjectID.UUID), TokenID: idOut(r.TokenID.UUID), Model: r.Model, Others: r.Others, Tally: tallyOut(&r.Tally)}
+		one := wireUsageRow{ProjectID: idOut(r.ProjectID.UUID), TokenID: idOut(r.TokenID.UUID), Model: r.Model, Others: r.others, Tally: tallyOut(&r.Tally)}
 		if f.Bucket > 0 {
 			one.Start = &r.Start
 		}

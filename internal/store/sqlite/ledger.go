@@ -20,9 +20,6 @@ import (
 // ledgerChunk is how many events are written in one transaction: spends wait meanwhile.
 const ledgerChunk = 32
 
-// maxModel is how much of a model's name is kept, in bytes.
-const maxModel = 200
-
 // hourColumns are those of a tally: its counters in their order, then its histograms.
 const hourColumns = `requests, errors, metered, estimated, priced, input, input_events, output, output_events, total, total_events,
   cached, cached_events, cache_write, cache_write_events, reasoning, reasoning_events, cost_micro, cost_pico, latency, first_byte`
@@ -33,9 +30,14 @@ const (
 	ledgerDeleteSQL = `DELETE FROM ledger_requests WHERE id = ?`
 	hourReadSQL     = `SELECT ` + hourColumns + ` FROM ledger_hours WHERE hour = ? AND project_id = ? AND token_id = ? AND model = ?`
 	hourDeleteSQL   = `DELETE FROM ledger_hours WHERE hour = ? AND project_id = ? AND token_id = ? AND model = ?`
+	sumReadSQL      = `SELECT ` + hourColumns + ` FROM ledger_sums WHERE project_id = ? AND hours = ? AND start = ? AND model = ?`
+	sumDeleteSQL    = `DELETE FROM ledger_sums WHERE project_id = ? AND hours = ? AND start = ? AND model = ?`
 )
 
-var hourWriteSQL = `INSERT OR REPLACE INTO ledger_hours (hour, project_id, token_id, model, ` + hourColumns + `) VALUES (?` + strings.Repeat(",?", 3+tallyColumns) + `)`
+var (
+	hourWriteSQL = `INSERT OR REPLACE INTO ledger_hours (hour, project_id, token_id, model, ` + hourColumns + `) VALUES (?` + strings.Repeat(",?", 3+tallyColumns) + `)`
+	sumWriteSQL  = `INSERT OR REPLACE INTO ledger_sums (project_id, hours, start, model, ` + hourColumns + `) VALUES (?` + strings.Repeat(",?", 3+tallyColumns) + `)`
+)
 
 // tallyColumns is how many columns a tally has.
 const tallyColumns = 19 + 2
@@ -46,9 +48,13 @@ type ledger struct {
 	mu    sync.Mutex // held by whoever uses the connection
 	conn  *sqlite.Conn
 
-	begin, commit, rollback                             *sqlite.Stmt
-	insert, lost, remove, hourRead, hourWrite, hourGone *sqlite.Stmt
+	begin, commit, rollback *sqlite.Stmt
+	insert, lost, remove    *sqlite.Stmt
+	hours, sums             tallies
 }
+
+// tallies are how the rows of a table of tallies, whose key has four columns, are read, written and removed.
+type tallies struct{ read, write, gone *sqlite.Stmt }
 
 // openLedger opens the connection. Its commits are not synced one by one: the log is, once for a batch, while spends go on.
 func openLedger(store *Store, path string) (*ledger, error) {
@@ -73,9 +79,12 @@ func openLedger(store *Store, path string) (*ledger, error) {
 		{&l.insert, ledgerInsertSQL},
 		{&l.lost, ledgerLostSQL},
 		{&l.remove, ledgerDeleteSQL},
-		{&l.hourRead, hourReadSQL},
-		{&l.hourWrite, hourWriteSQL},
-		{&l.hourGone, hourDeleteSQL},
+		{&l.hours.read, hourReadSQL},
+		{&l.hours.write, hourWriteSQL},
+		{&l.hours.gone, hourDeleteSQL},
+		{&l.sums.read, sumReadSQL},
+		{&l.sums.write, sumWriteSQL},
+		{&l.sums.gone, sumDeleteSQL},
 	} {
 		if *s.stmt, err = conn.Prepare(s.query); err != nil {
 			return nil, errors.Join(err, conn.Close())
@@ -124,16 +133,8 @@ type hourKey struct {
 func rowOf(e *llmproxy.Event) ledgerRow {
 	return ledgerRow{
 		event: e, record: e.AppendMeta(nil),
-		key: hourKey{llmproxy.HourOf(e.ID.Time()), e.ProjectID, e.TokenID, modelKey(e.Model)},
+		key: hourKey{llmproxy.HourOf(e.ID.Time()), e.ProjectID, e.TokenID, llmproxy.ModelKey(e.Model)},
 	}
-}
-
-// modelKey is a model's name as a key has it.
-func modelKey(name string) string {
-	if len(name) > maxModel {
-		name = name[:maxModel]
-	}
-	return strings.ToValidUTF8(name, "")
 }
 
 // transact runs change in one transaction, while no other connection of ours writes.
@@ -188,8 +189,14 @@ func (l *ledger) write(rows []ledgerRow) error {
 			of(r.key).AddEvent(r.event)
 		}
 	}
+	sums := sumsOf(changes)
 	for key, change := range changes {
-		if err := l.changeHour(key, change); err != nil {
+		if err := l.hours.change(func(s *sqlite.Stmt) { bindHour(s, &key) }, change); err != nil {
+			return err
+		}
+	}
+	for key, change := range sums {
+		if err := l.sums.change(func(s *sqlite.Stmt) { bindSum(s, &key) }, change); err != nil {
 			return err
 		}
 	}
@@ -243,22 +250,22 @@ func bindHour(s *sqlite.Stmt, key *hourKey) {
 	s.BindText(4, key.model)
 }
 
-// changeHour adds to an hour. One that nothing is left of goes.
-func (l *ledger) changeHour(key hourKey, change *llmproxy.Tally) error {
-	bindHour(l.hourRead, &key)
-	found, err := l.hourRead.Step()
+// change adds to the row that bind names. One that nothing is left of goes.
+func (t *tallies) change(bind func(*sqlite.Stmt), change *llmproxy.Tally) error {
+	bind(t.read)
+	found, err := t.read.Step()
 	if found && err == nil {
-		err = addTally(change, l.hourRead, 0)
+		err = addTally(change, t.read, 0)
 	}
-	if err = errors.Join(err, l.hourRead.Reset()); err != nil {
+	if err = errors.Join(err, t.read.Reset()); err != nil {
 		return err
 	}
 	if change.Requests == 0 {
-		bindHour(l.hourGone, &key)
-		return step(l.hourGone)
+		bind(t.gone)
+		return step(t.gone)
 	}
-	w := l.hourWrite
-	bindHour(w, &key)
+	w := t.write
+	bind(w)
 	column := 5
 	for _, n := range change.Counters() {
 		w.BindInt64(column, *n)
@@ -269,12 +276,18 @@ func (l *ledger) changeHour(key hourKey, change *llmproxy.Tally) error {
 	return step(w)
 }
 
-// addTally adds the tally that begins at a column.
-func addTally(t *llmproxy.Tally, row *sqlite.Stmt, column int) error {
+// addCounters adds the counters of the tally that begins at a column, and returns the column after them.
+func addCounters(t *llmproxy.Tally, row *sqlite.Stmt, column int) int {
 	for _, n := range t.Counters() {
 		*n += row.ColumnInt64(column)
 		column++
 	}
+	return column
+}
+
+// addTally adds the tally that begins at a column.
+func addTally(t *llmproxy.Tally, row *sqlite.Stmt, column int) error {
+	column = addCounters(t, row, column)
 	for _, h := range []*llmproxy.Histogram{&t.Latency, &t.FirstByte} {
 		var room [512]byte
 		data := room[:0]
@@ -312,15 +325,15 @@ func (s *Store) sweepLedger(ctx context.Context, now time.Time) (removed int64, 
 	l := s.ledger
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	oldest := firstID(now.Add(-llmproxy.LedgerKeeps))
+	oldest, oldestHour := llmproxy.FirstID(now.Add(-llmproxy.LedgerKeeps)), llmproxy.HourOf(now.Add(-llmproxy.LedgerKeepsHours))
 	for _, step := range []struct {
 		query string
 		bind  func(*sqlite.Stmt)
 	}{
 		{`DELETE FROM ledger_requests WHERE id IN (SELECT id FROM ledger_requests WHERE id < ? ORDER BY id LIMIT ?)`, func(q *sqlite.Stmt) { q.BindBytes(1, oldest[:]) }},
-		{`DELETE FROM ledger_hours WHERE (hour, project_id, token_id, model) IN (SELECT hour, project_id, token_id, model FROM ledger_hours WHERE hour < ? ORDER BY hour LIMIT ?)`, func(q *sqlite.Stmt) {
-			q.BindInt64(1, llmproxy.HourOf(now.Add(-llmproxy.LedgerKeepsHours)))
-		}},
+		{`DELETE FROM ledger_sums WHERE (project_id, hours, start, model) IN (SELECT project_id, hours, start, model FROM ledger_sums WHERE hours = 1 AND start < ? LIMIT ?)`, func(q *sqlite.Stmt) { q.BindInt64(1, oldestHour) }},
+		{`DELETE FROM ledger_sums WHERE (project_id, hours, start, model) IN (SELECT project_id, hours, start, model FROM ledger_sums WHERE hours = 24 AND start + 24 <= ? LIMIT ?)`, func(q *sqlite.Stmt) { q.BindInt64(1, oldestHour) }},
+		{`DELETE FROM ledger_hours WHERE (hour, project_id, token_id, model) IN (SELECT hour, project_id, token_id, model FROM ledger_hours WHERE hour < ? ORDER BY hour LIMIT ?)`, func(q *sqlite.Stmt) { q.BindInt64(1, oldestHour) }},
 	} {
 		for more := true; more; {
 			if err := l.transact(ctx, func() error {
@@ -341,14 +354,4 @@ func (s *Store) sweepLedger(ctx context.Context, now time.Time) (removed int64, 
 		}
 	}
 	return removed, nil
-}
-
-// firstID is below each id of that moment and later ones, and above those of earlier ones.
-func firstID(at time.Time) llmproxy.UUID {
-	var u llmproxy.UUID
-	ms := max(at.UnixMilli(), 0)
-	for i := range 6 {
-		u[i] = byte(ms >> (40 - 8*i))
-	}
-	return u
 }

@@ -1,12 +1,8 @@
 package sqlite
 
 import (
-	"cmp"
 	"context"
 	"encoding/json"
-	"fmt"
-
-	"zombiezen.com/go/sqlite"
 
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 )
@@ -35,13 +31,10 @@ func (s *Store) Requests(ctx context.Context, f llmproxy.RequestFilter, page llm
 		w.and("token_id = ?", f.TokenID.UUID[:])
 	}
 	if f.Model != "" {
-		w.and("model = ? AND model <> ''", modelKey(f.Model)) // so that the index of named ones applies
+		w.and("model = ? AND model <> ''", llmproxy.ModelKey(f.Model)) // so that the index of named ones applies
 	}
 	if f.StatusTo > 0 {
 		w.and("status >= ? AND status < ?", f.StatusFrom, f.StatusTo)
-		if f.StatusFrom >= 400 {
-			w.and("status >= 400") // so that the index of those applies
-		}
 	}
 	if f.Outcome != "" {
 		w.and("outcome = ?", string(f.Outcome))
@@ -50,11 +43,11 @@ func (s *Store) Requests(ctx context.Context, f llmproxy.RequestFilter, page llm
 		}
 	}
 	if !f.From.IsZero() {
-		from := firstID(f.From)
+		from := llmproxy.FirstID(f.From)
 		w.and("id >= ?", from[:])
 	}
 	if !f.To.IsZero() {
-		to := firstID(f.To)
+		to := llmproxy.FirstID(f.To)
 		w.and("id < ?", to[:])
 	}
 	events, err := list(ctx, s.readers, `SELECT record FROM ledger_requests`+w.page("id", page), w.args, scanRequest)
@@ -63,63 +56,4 @@ func (s *Store) Requests(ctx context.Context, f llmproxy.RequestFilter, page llm
 	}
 	events, more := cut(events, page)
 	return events, more, nil
-}
-
-// Usage adds up what the ledger has, in the order of start, project, token and model.
-func (s *Store) Usage(ctx context.Context, f llmproxy.UsageFilter) (rows []llmproxy.UsageRow, err error) {
-	from, to := llmproxy.HourOf(f.From), llmproxy.HourOf(f.To)
-	query := `SELECT hour, project_id, token_id, model, ` + hourColumns + ` FROM ledger_hours WHERE hour >= ? AND hour < ?`
-	var ids [][]byte
-	if !f.ProjectID.IsZero() {
-		query, ids = query+` AND project_id = ?`, append(ids, f.ProjectID.UUID[:])
-	}
-	if !f.TokenID.IsZero() {
-		query, ids = query+` AND token_id = ?`, append(ids, f.TokenID.UUID[:])
-	}
-	if f.Model != "" {
-		query += ` AND model = ?`
-	}
-	conn, err := sqlite.OpenConn(s.path, sqlite.OpenReadOnly)
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	defer func() { err = cmp.Or(err, unavailable(conn.Close())) }()
-	conn.SetBusyTimeout(manageBusy)
-	conn.SetInterrupt(ctx.Done())
-	q, err := conn.Prepare(query)
-	if err != nil {
-		return nil, unavailable(err)
-	}
-	q.BindInt64(1, from)
-	q.BindInt64(2, to)
-	for i, id := range ids {
-		q.BindBytes(3+i, id)
-	}
-	if f.Model != "" {
-		q.BindText(3+len(ids), modelKey(f.Model))
-	}
-	sums := llmproxy.NewUsageSums(&f)
-	for {
-		more, err := q.Step()
-		if err != nil {
-			return nil, unavailable(err)
-		}
-		if !more {
-			return sums.Rows(), nil
-		}
-		var of llmproxy.UsageGroup
-		for _, by := range f.By {
-			switch by {
-			case llmproxy.ByProject:
-				q.ColumnBytes(1, of.ProjectID.UUID[:])
-			case llmproxy.ByToken:
-				q.ColumnBytes(2, of.TokenID.UUID[:])
-			case llmproxy.ByModel:
-				of.Model = q.ColumnText(3)
-			}
-		}
-		if err := addTally(sums.Of(q.ColumnInt64(0), of), q, 4); err != nil {
-			return nil, fmt.Errorf("add up usage: %w", err)
-		}
-	}
 }

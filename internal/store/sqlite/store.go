@@ -91,8 +91,10 @@ func (s *Store) open(ctx context.Context, cfg Config) error {
 	if s.spends, err = openSpender(s, cfg.Path, cfg.FullSync); err != nil {
 		return err
 	}
-	s.ledger, err = openLedger(s, cfg.Path)
-	return err
+	if s.ledger, err = openLedger(s, cfg.Path); err != nil {
+		return err
+	}
+	return s.ledger.fillSums(ctx)
 }
 
 // makeFile makes the database's file readable by its owner alone; SQLite gives its companions the same mode.
