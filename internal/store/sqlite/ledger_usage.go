@@ -51,6 +51,7 @@ func (p *usagePart) and(condition string, bind func(*sqlite.Stmt, int)) {
 func whole(n int64) func(*sqlite.Stmt, int) {
 	return func(q *sqlite.Stmt, at int) { q.BindInt64(at, n) }
 }
+
 func idOf(u llmproxy.UUID) func(*sqlite.Stmt, int) {
 	return func(q *sqlite.Stmt, at int) { q.BindBytes(at, u[:]) }
 }
