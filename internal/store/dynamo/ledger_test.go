@@ -63,8 +63,8 @@ func TestLedger(t *testing.T) {
 		return l
 	}
 	storetest.RunLedger(t, storetest.LedgerEngine{
-		Open:  func(t *testing.T) storetest.Ledger { return open(t, newLedgerTable(t)) },
-		Again: func(t *testing.T, l storetest.Ledger) storetest.Ledger { return open(t, tables[l]) },
+		Open:   func(t *testing.T) storetest.Ledger { return open(t, newLedgerTable(t)) },
+		Again:  func(t *testing.T, l storetest.Ledger) storetest.Ledger { return open(t, tables[l]) },
 		Rounds: 10,
 	})
 	var want []string
