@@ -149,7 +149,7 @@ func fill(b *testing.B, path string) (size sized) {
 	db, err := sql.Open("sqlite", path+"?_pragma=synchronous(off)&_pragma=cache_size(-200000)")
 	require.NoError(b, err)
 	defer db.Close()
-	random := rand.New(rand.NewPCG(7, 7)) //nolint:gosec // the same each time is what is wanted
+	random := rand.New(rand.NewPCG(7, 7))
 	id := func(at time.Time) llmproxy.UUID {
 		u := llmproxy.NewUUID(at)
 		for i := range 8 {

@@ -47,7 +47,7 @@ func (s *Store) Audit(ctx context.Context, f llmproxy.AuditFilter, page llmproxy
 		w.and("project_id = ?", f.ProjectID.UUID[:])
 	}
 	if !f.TokenID.IsZero() {
-		w.and("token_id = ?", f.TokenID.UUID[:])
+		w.and("token_id = ? AND token_id <> zeroblob(16)", f.TokenID.UUID[:]) // so that the index of named ones applies
 	}
 	if !f.From.IsZero() {
 		w.and("time >= ?", toMillis(f.From))

@@ -14,8 +14,12 @@ func init() {
 		return holds(textOf(args[0]), textOf(args[1])), nil
 	})
 	sqlite.MustRegisterDeterministicScalarFunction("holds_value", 2, func(_ *sqlite.FunctionContext, args []driver.Value) (driver.Value, error) {
-		for _, value := range mapOf(textOf(args[0])) {
-			if holds(value, textOf(args[1])) {
+		text, part := textOf(args[0]), textOf(args[1])
+		if !strings.Contains(text, `\`) && !holds(text, part) { // nothing in it is written otherwise than it is
+			return false, nil
+		}
+		for _, value := range mapOf(text) {
+			if holds(value, part) {
 				return true, nil
 			}
 		}

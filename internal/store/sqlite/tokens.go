@@ -97,7 +97,9 @@ func tokenIDs(f llmproxy.TokenFilter, page llmproxy.Page) (query string, args []
 	case llmproxy.TokenActive:
 		w.and(tokenLive+" AND t.expires_at > ? AND (t.max_requests = 0 OR t.request_count < t.max_requests)", toMillis(f.Now))
 	}
-	if f.Query != "" {
+	if id, err := llmproxy.ParseTokenID(strings.ToLower(f.Query)); err == nil {
+		w.and("t.id = ?", id.UUID[:]) // no name is looked for
+	} else if f.Query != "" {
 		named, args := "holds(t.name, ?)", []any{strings.ToLower(f.Query)}
 		if digits := f.QueryDigits(); digits != "" {
 			named, args = named+" OR substr(hex(t.id), 1, ?) = ?", append(args, len(digits), strings.ToUpper(digits))

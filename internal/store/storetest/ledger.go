@@ -413,6 +413,7 @@ func testRequestList(t *testing.T, engine LedgerEngine) {
 		"a model":    {llmproxy.RequestFilter{Model: "gpt-4o"}, func(e *llmproxy.Event) bool { return e.Model == "gpt-4o" }},
 		"a status":   {llmproxy.RequestFilter{StatusFrom: 429, StatusTo: 430}, func(e *llmproxy.Event) bool { return e.Status == 429 }},
 		"a class":    {llmproxy.RequestFilter{StatusFrom: 200, StatusTo: 300}, func(e *llmproxy.Event) bool { return e.Status == 200 }},
+		"classes":    {llmproxy.RequestFilter{StatusFrom: 400, StatusTo: 600}, func(e *llmproxy.Event) bool { return e.Status >= 400 }},
 		"an outcome": {llmproxy.RequestFilter{Outcome: llmproxy.Cut}, func(e *llmproxy.Event) bool { return e.Outcome == llmproxy.Cut }},
 		"complete":   {llmproxy.RequestFilter{Outcome: llmproxy.Complete}, func(e *llmproxy.Event) bool { return e.Outcome == llmproxy.Complete }},
 		"a time": {llmproxy.RequestFilter{From: events[50].Time, To: events[200].Time}, func(e *llmproxy.Event) bool {
