@@ -57,6 +57,9 @@ func (s *Store) Audit(ctx context.Context, f llmproxy.AuditFilter, page llmproxy
 	}
 	if f.Query != "" {
 		part := strings.ToLower(f.Query)
+		if plainWords(part) {
+			w.and(`(action || char(10) || actor || char(10) || reason || char(10) || before || char(10) || after) LIKE ?`, "%"+part+"%")
+		}
 		w.and("(holds(action, ?) OR holds(actor, ?) OR holds(reason, ?) OR holds_value(before, ?) OR holds_value(after, ?))", part, part, part, part, part)
 	}
 	entries, err := list(ctx, s.readers, `SELECT `+auditColumns+` FROM audit`+w.page("id", page), w.args, scanAudit)
