@@ -182,7 +182,7 @@ const stackName = "llm-proxy-test"
 // TestTheStackDeploysAndWorks builds the functions, deploys the template as it is and follows a request from the function URL to the
 // bucket. The admin site comes with an update, another one with the next, and goes with the stack.
 func TestTheStackDeploysAndWorks(t *testing.T) {
-	upstream := demo.Serve(t)
+	upstream := demo.Serve(t, demo.ChunkDelay(50*time.Millisecond)) // streams take long enough to be seen as such
 	e := startEmulator(t)
 	deploy := e.deployer(upstream.URL)
 	out := deploy("AdminSite=false")
@@ -223,6 +223,10 @@ func TestTheStackDeploysAndWorks(t *testing.T) {
 	require.Equal(t, "token_revoked", gjson.Get(refused.body, "error.code").Str)
 	require.Len(t, upstream.Requests(), 2, "a refused request never reaches the upstream")
 	require.Equal(t, "refused", s.record(refused.header.Get("X-Llm-Proxy-Request-Id")).Get("outcome").Str)
+
+	dir, err := build()
+	require.NoError(t, err)
+	s.verify(filepath.Join(dir, "Proxy", "bootstrap"))
 
 	e.buildSetup(secondSite)
 	deploy("SealingKeyVersion=2", "LogDays=7", "AdminSite=true")

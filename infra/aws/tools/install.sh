@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Installs what the tests of the template need, each in a virtual environment of its own since their pins differ: sam with cfn-lint and the
-# SAM translator, checkov, and ministack, which stands in for AWS. All of it is pinned with its hashes and stays outside the tree, in
-# $XDG_CACHE_HOME/llm-proxy/aws; where it is there already this takes a moment. Names as arguments install those alone.
+# SAM translator, checkov, ministack, which stands in for AWS, and AWS's own command line. All of it is pinned with its hashes and stays
+# outside the tree, in $XDG_CACHE_HOME/llm-proxy/aws; where it is there already this takes a moment. Names as arguments install those alone.
 set -euo pipefail
 cd "$(dirname "$0")"
 to=${XDG_CACHE_HOME:-$HOME/.cache}/llm-proxy/aws
@@ -13,7 +13,7 @@ mkdir -p "$to"
 exec 9>"$to/.lock"
 command -v flock >/dev/null && flock 9 # two runs at once would write one folder
 
-[ $# -gt 0 ] || set -- sam checkov ministack
+[ $# -gt 0 ] || set -- sam checkov ministack awscli
 for name in "$@"; do
 	# A folder without its stamp, or with another one, is left from a run that was broken off or had other pins.
 	stamp=$(python3 --version; cat "$name.txt")
