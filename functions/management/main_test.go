@@ -19,7 +19,7 @@ func TestInfoTellsOfTheStack(t *testing.T) {
 	require.NoError(t, err)
 	t.Setenv("AWS_REGION", "eu-central-1")
 	h, _, err := join([]string{
-		"LLM_PROXY_TOKENS_TABLE=tokens", "LLM_PROXY_CONTROL_TABLE=control", "LLM_PROXY_SEALING_PUBLIC_KEY=" + public, "LLM_PROXY_KEYS_PREFIX=stack/keys/",
+		"LLM_PROXY_TOKENS_TABLE=tokens", "LLM_PROXY_CONTROL_TABLE=control", "LLM_PROXY_EVENT_BUS=events", "LLM_PROXY_SEALING_PUBLIC_KEY=" + public, "LLM_PROXY_KEYS_PREFIX=stack/keys/",
 		"MANAGEMENT_TOKEN=" + fakeToken, "LLM_PROXY_PUBLIC_URL=https://llm.example.com/", "LLM_PROXY_REQUEST_DAYS=365", "LLM_PROXY_LOG_DAYS=90", "LLM_PROXY_DEFAULT_MAX_REQUESTS=500",
 	})
 	require.NoError(t, err)

@@ -107,7 +107,7 @@ func TestACookieIsAskedAboutWhereThereIsASite(t *testing.T) {
 	t.Setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1") // nobody: what is asked there fails
 	for setting, want := range map[string]int{"LLM_PROXY_ADMIN_SECRET=": http.StatusUnauthorized, "LLM_PROXY_ADMIN_SECRET=admin": http.StatusServiceUnavailable} {
 		h, _, err := join([]string{
-			"LLM_PROXY_TOKENS_TABLE=t", "LLM_PROXY_CONTROL_TABLE=c", "LLM_PROXY_KEYS_PREFIX=k/", "MANAGEMENT_TOKEN=" + fakeToken, "AWS_REGION=us-east-1",
+			"LLM_PROXY_TOKENS_TABLE=t", "LLM_PROXY_EVENT_BUS=events", "LLM_PROXY_CONTROL_TABLE=c", "LLM_PROXY_KEYS_PREFIX=k/", "MANAGEMENT_TOKEN=" + fakeToken, "AWS_REGION=us-east-1",
 			"LLM_PROXY_SEALING_PUBLIC_KEY=3p7bfXt9wbTTW2HC7OQ1Nz-DQ8hbeGdNrfx-FG-IK08", setting,
 		})
 		require.NoError(t, err)

@@ -64,7 +64,7 @@ func TestEachSettingChangesSomething(t *testing.T) {
 		t.Helper()
 		h, _, err := join(append([]string{
 			"LLM_PROXY_TOKENS_TABLE=usual-tokens", "LLM_PROXY_CONTROL_TABLE=usual-control", "LLM_PROXY_SEALING_PUBLIC_KEY=" + public, "LLM_PROXY_KEYS_PREFIX=usual/",
-			"MANAGEMENT_TOKEN=" + fakeToken,
+			"LLM_PROXY_EVENT_BUS=usual-bus", "MANAGEMENT_TOKEN=" + fakeToken,
 		}, change...))
 		require.NoError(t, err)
 		defer h.Close()
@@ -89,9 +89,9 @@ func TestEachSettingChangesSomething(t *testing.T) {
 	// browse asks for projects as a page does, of that origin, and returns the status.
 	browse := func(t *testing.T, method, body, origin string, change ...string) int {
 		t.Helper()
-		h, err := join(append([]string{
+		h, _, err := join(append([]string{
 			"LLM_PROXY_TOKENS_TABLE=usual-tokens", "LLM_PROXY_CONTROL_TABLE=usual-control", "LLM_PROXY_SEALING_PUBLIC_KEY=" + public, "LLM_PROXY_KEYS_PREFIX=usual/",
-			"MANAGEMENT_TOKEN=" + fakeToken,
+			"LLM_PROXY_EVENT_BUS=usual-bus", "MANAGEMENT_TOKEN=" + fakeToken,
 		}, change...))
 		require.NoError(t, err)
 		defer h.Close()
@@ -162,6 +162,22 @@ func TestEachSettingChangesSomething(t *testing.T) {
 			told := ask(t, "GET", "/manage/destinations", "", "LLM_PROXY_DESTINATIONS=s3="+aws.URL+"/1/q,webhook="+aws.URL+"/1/r").Body.String()
 			require.Equal(t, `["s3","webhook"]`, gjson.Get(told, "#.name").Raw, told)
 			require.Contains(t, aws.Heard(), "/1/r")
+		},
+		"LLM_PROXY_EVENT_BUS": func(t *testing.T) {
+			relayed := func(change ...string) string {
+				h, relay, err := join(append([]string{
+					"LLM_PROXY_TOKENS_TABLE=usual-tokens", "LLM_PROXY_CONTROL_TABLE=usual-control", "LLM_PROXY_SEALING_PUBLIC_KEY=" + public, "LLM_PROXY_KEYS_PREFIX=usual/",
+					"LLM_PROXY_EVENT_BUS=usual-bus", "MANAGEMENT_TOKEN=" + fakeToken,
+				}, change...))
+				require.NoError(t, err)
+				defer h.Close()
+				project(t)
+				aws.Heard()
+				_ = relay.Now(t.Context()) // whether the stand-in takes what it is told is another matter
+				return aws.Heard()
+			}
+			require.Contains(t, relayed(), `"EventBusName":"usual-bus"`)
+			require.Contains(t, relayed("LLM_PROXY_EVENT_BUS=other-bus"), `"EventBusName":"other-bus"`)
 		},
 		"LLM_PROXY_DEFAULT_MAX_REQUESTS": func(t *testing.T) {
 			require.Zero(t, gjson.Get(mint(t, id).Body.String(), "max_requests").Int())
