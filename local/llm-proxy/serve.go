@@ -66,7 +66,7 @@ func serve(ctx context.Context, s *settings, withDemo bool, announce func(text s
 	server.BaseContext = func(net.Listener) context.Context { return requests }
 	serving := stoppable(server)
 	if certificate == nil { // what comes over TLS may be HTTP/2
-		plain := fastpath.Listen(listener, fastpath.Config{
+		plain := fastpath.Listen(listener, fastpath.Config{ //nolint:contextcheck // requests outlive ctx
 			Handler: front.proxy, Takes: front.leaves, BaseContext: requests, HeaderTimeout: proxy.ReadHeaderTimeout, IdleTimeout: proxy.IdleTimeout, ErrorLog: httpLog(log),
 		})
 		listener, serving = plain, both{server, plain}
