@@ -111,6 +111,14 @@ func TestEachSettingChangesSomething(t *testing.T) {
 		"LLM_PROXY_LUNARY_URL":            leads(lunary...),
 		"LLM_PROXY_WEBHOOK_URL":           leads(webhook...),
 		"LLM_PROXY_WEBHOOK_AUTHORIZATION": changes("Bearer fake-other", webhook...),
+		"LLM_PROXY_WEBHOOK_AUDIT": func(t *testing.T) {
+			entry := llmproxy.AuditEntry{
+				ID: llmproxy.AuditID{UUID: llmproxy.NewUUID(now)}, Time: now, Action: "project.create", Outcome: llmproxy.AuditDone, Actor: llmproxy.Actor{Name: "token"},
+			}
+			audit := `{"detail-type":"audit","detail":` + string(entry.AppendJSON(nil)) + `}`
+			require.Empty(t, deliver(t, audit, webhook...))
+			require.Contains(t, deliver(t, audit, append(webhook, "LLM_PROXY_WEBHOOK_AUDIT=true")...), "project.create")
+		},
 		"LLM_PROXY_WEBHOOK_SECRET": func(t *testing.T) {
 			require.NotContains(t, deliver(t, whole, webhook...), "Webhook-Signature")
 			require.Contains(t, deliver(t, whole, append(webhook, "LLM_PROXY_WEBHOOK_SECRET=fake-signing-secret")...), "Webhook-Signature")
