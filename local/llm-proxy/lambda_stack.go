@@ -104,10 +104,11 @@ func openLocalStack(cmd *cobra.Command, f *lambdaFlags, closers *closers, tell f
 	common := map[string]string{
 		"AWS_ENDPOINT_URL": url, "AWS_ENDPOINT_URL_DYNAMODB": f.dynamodb, "AWS_ACCESS_KEY_ID": fakeCredentials, "AWS_SECRET_ACCESS_KEY": fakeCredentials,
 		"GOMAXPROCS": "1", "LLM_PROXY_TOKENS_TABLE": localTokens, "LLM_PROXY_CONTROL_TABLE": localControl, "LLM_PROXY_KEYS_PREFIX": localKeys, "LLM_PROXY_PROVIDERS": file,
+		"LLM_PROXY_EVENT_BUS": "llm-proxy",
 	}
 	s.env = map[string]string{
 		"GOGC": "400", "GOMEMLIMIT": fmt.Sprintf("%dMiB", f.memory*400/512), // as the template has it
-		"LLM_PROXY_SEALING_SECRET": localSealing, "LLM_PROXY_EVENT_BUS": "llm-proxy", "LLM_PROXY_SPILL_QUEUE": url + "/llm-proxy-spill",
+		"LLM_PROXY_SEALING_SECRET": localSealing, "LLM_PROXY_SPILL_QUEUE": url + "/llm-proxy-spill",
 		"LLM_PROXY_EVENT_BUCKET": "llm-proxy-bodies",
 	}
 	s.managementEnv = map[string]string{"LLM_PROXY_SEALING_PUBLIC_KEY": public, "LLM_PROXY_OPERATORS_SECRET": localManage, "ADMIN_PASSWORD": s.password}
