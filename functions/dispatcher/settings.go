@@ -10,11 +10,12 @@ import (
 	"github.com/sofatutor/llm-proxy/functions/internal/base"
 	"github.com/sofatutor/llm-proxy/internal/dispatch"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
+	"github.com/sofatutor/llm-proxy/internal/store/dynamo"
 )
 
 // settings come from the environment, which the template fills in.
 type settings struct {
-	Destination string `env:"LLM_PROXY_DESTINATION,notEmpty" help:"where to: s3, cloudwatch, helicone, lunary, webhook or eventbridge"`
+	Destination string `env:"LLM_PROXY_DESTINATION,notEmpty" help:"where to: s3, cloudwatch, helicone, lunary, webhook, eventbridge or ledger"`
 	Queue       string `env:"LLM_PROXY_QUEUE,notEmpty" help:"URL of the queue that the events come from"`
 	DeadLetters string `env:"LLM_PROXY_DEAD_LETTERS,notEmpty" help:"URL of the queue for events that the destination never takes"`
 	EventBucket string `env:"LLM_PROXY_EVENT_BUCKET,notEmpty" help:"bucket that holds the bodies of events too large for the bus"`
@@ -43,17 +44,24 @@ type settings struct {
 	WebhookAuth   string `env:"LLM_PROXY_WEBHOOK_AUTHORIZATION" help:"webhook: value of the Authorization header"`
 	WebhookAudit  bool   `env:"LLM_PROXY_WEBHOOK_AUDIT" help:"webhook: audit events are posted too"`
 
+	LedgerTable string `env:"LLM_PROXY_LEDGER_TABLE" help:"ledger: table that it is kept in"`
+
 	TargetBus string `env:"LLM_PROXY_TARGET_BUS" help:"eventbridge: name or ARN of another bus"`
 }
 
 // destination is what the destinations are told.
 func (s *settings) destination(cfg aws.Config) dispatch.Settings {
 	load := func(context.Context) (aws.Config, error) { return cfg, nil }
+	var ledger dispatch.LedgerStore
+	if s.LedgerTable != "" {
+		ledger = dynamo.NewLedger(cfg, dynamo.LedgerConfig{Table: s.LedgerTable})
+	}
 	return dispatch.Settings{
 		S3:          dispatch.S3Config{Bucket: s.S3Bucket, Prefix: s.S3Prefix, Bodies: s.Bodies, AWS: load, PathStyle: base.PathStyle(cfg)},
 		CloudWatch:  dispatch.CloudWatchConfig{Group: s.LogGroup, Stream: s.LogStream, Namespace: s.Namespace, Bodies: s.Bodies, AWS: load},
 		Helicone:    dispatch.HeliconeConfig{Key: llmproxy.NewSecret(s.HeliconeKey), BaseURL: s.HeliconeURL},
 		Lunary:      dispatch.LunaryConfig{Key: llmproxy.NewSecret(s.LunaryKey), BaseURL: s.LunaryURL},
+		Ledger:      dispatch.LedgerConfig{Store: ledger},
 		EventBridge: dispatch.EventBridgeConfig{Bus: s.TargetBus, AWS: load},
 		Webhook: dispatch.WebhookConfig{
 			URL: llmproxy.NewSecret(s.WebhookURL), Secret: llmproxy.NewSecret(s.WebhookSecret), Authorization: llmproxy.NewSecret(s.WebhookAuth), Bodies: s.Bodies, Audit: s.WebhookAudit,

@@ -19,6 +19,9 @@ func TestEachSettingChangesSomething(t *testing.T) {
 	aws.Answers["ChangeMessageVisibilityBatch"] = "{}"
 	aws.Answers["SendMessage"] = `{"MessageId":"1"}`
 	aws.Answers["PutEvents"] = `{"FailedEntryCount":0,"Entries":[{"EventId":"1"}]}`
+	for _, operation := range []string{"PutItem", "TransactWriteItems"} {
+		aws.Answers[operation] = "{}"
+	}
 	now := time.Now()
 	event := func(change func(*llmproxy.Event)) string {
 		e := &llmproxy.Event{
@@ -123,6 +126,7 @@ func TestEachSettingChangesSomething(t *testing.T) {
 			require.NotContains(t, deliver(t, whole, webhook...), "Webhook-Signature")
 			require.Contains(t, deliver(t, whole, append(webhook, "LLM_PROXY_WEBHOOK_SECRET=fake-signing-secret")...), "Webhook-Signature")
 		},
-		"LLM_PROXY_TARGET_BUS": changes("other-target", "LLM_PROXY_DESTINATION=eventbridge", "LLM_PROXY_TARGET_BUS=usual-target"),
+		"LLM_PROXY_LEDGER_TABLE": changes("other-table", "LLM_PROXY_DESTINATION=ledger", "LLM_PROXY_LEDGER_TABLE=usual-table"),
+		"LLM_PROXY_TARGET_BUS":   changes("other-target", "LLM_PROXY_DESTINATION=eventbridge", "LLM_PROXY_TARGET_BUS=usual-target"),
 	})
 }

@@ -12,6 +12,12 @@ import (
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 )
 
+// The one destination that has no test.
+const (
+	ledgerName   = "ledger"
+	ledgerNoTest = "The ledger is made of requests, and a test is none: GET /manage/requests shows what it takes."
+)
+
 // destinations are the queues behind the bus. It implements [manage.Destinations].
 type destinations struct {
 	clients route.Clients
@@ -73,7 +79,11 @@ func (d *destinations) destination(ctx context.Context, name string) (llmproxy.D
 	if err != nil {
 		return llmproxy.Destination{}, fmt.Errorf("%w: %w", llmproxy.ErrUnavailable, err)
 	}
-	return llmproxy.Destination{Name: name, Kind: name, State: llmproxy.DestinationOK, Backlog: &n.Waiting, DeadLetters: &n.Dead, Redriving: n.Redriving}, nil
+	out := llmproxy.Destination{Name: name, Kind: name, State: llmproxy.DestinationOK, Backlog: &n.Waiting, DeadLetters: &n.Dead, Redriving: n.Redriving}
+	if name == ledgerName {
+		out.NoTest = ledgerNoTest
+	}
+	return out, nil
 }
 
 // TestDestination implements [manage.Destinations].

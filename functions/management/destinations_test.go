@@ -31,6 +31,14 @@ func TestQueuesTellOfTheirDestinations(t *testing.T) {
 	two, three := int64(2), int64(3)
 	require.Equal(t, []llmproxy.Destination{{Name: "webhook", Kind: "webhook", State: llmproxy.DestinationOK, Backlog: &two, DeadLetters: &three}}, all, "what nobody keeps is not told")
 
+	d.queues["ledger"] = d.queues["webhook"]
+	all, err = d.Destinations(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, "ledger", all[0].Name)
+	require.Contains(t, all[0].NoTest, "/manage/requests", "a test event would be passed over")
+	require.Empty(t, all[1].NoTest)
+	delete(d.queues, "ledger")
+
 	test, err := d.TestDestination(t.Context(), "webhook")
 	require.NoError(t, err)
 	require.Equal(t, llmproxy.TestQueued, test.Result)

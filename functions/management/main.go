@@ -36,6 +36,7 @@ var version = "dev" // set by the linker
 type settings struct {
 	TokensTable  string `env:"LLM_PROXY_TOKENS_TABLE,notEmpty" help:"table of tokens"`
 	ControlTable string `env:"LLM_PROXY_CONTROL_TABLE,notEmpty" help:"table of projects, listings and audit"`
+	LedgerTable  string `env:"LLM_PROXY_LEDGER_TABLE" help:"table of the ledger, which usage and requests are answered from (default: there is none)"`
 	EventBus     string `env:"LLM_PROXY_EVENT_BUS,notEmpty" help:"bus that audit events are published to"`
 	PublicKey    string `env:"LLM_PROXY_SEALING_PUBLIC_KEY,notEmpty" help:"key that provider keys are sealed with"`
 	KeysPrefix   string `env:"LLM_PROXY_KEYS_PREFIX,notEmpty" help:"how the names of secrets begin that projects may refer to, as stack/keys/"`
@@ -119,8 +120,13 @@ func join(environ []string) (*manage.Handler, *auditrelay.Relay, error) {
 		}
 		authenticators = append(authenticators, sessions)
 	}
+	var ledger manage.Ledger
+	if s.LedgerTable != "" {
+		ledger = dynamo.NewLedger(aws, dynamo.LedgerConfig{Table: s.LedgerTable, Log: log})
+	}
 	handler, err := manage.NewHandler(manage.HandlerConfig{
 		Service: service, Refusals: refusals, Authenticators: authenticators,
+		Ledger:       ledger,
 		Destinations: &destinations{clients: route.NewClients(aws), queues: s.Destinations},
 		Providers:    providers, Version: version, Store: "dynamodb", Bus: "eventbridge", Region: aws.Region, PublicURL: strings.TrimRight(s.PublicURL, "/"),
 		Limits: manage.Limits{

@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 	"github.com/tidwall/gjson"
@@ -119,6 +120,24 @@ func TestEachSettingChangesSomething(t *testing.T) {
 		"LLM_PROXY_CONTROL_TABLE": func(t *testing.T) {
 			require.Equal(t, http.StatusOK, ask(t, "GET", "/manage/projects/"+id, "").Code)
 			require.Equal(t, http.StatusNotFound, ask(t, "GET", "/manage/projects/"+id, "", "LLM_PROXY_CONTROL_TABLE=other-control").Code)
+		},
+		"LLM_PROXY_LEDGER_TABLE": func(t *testing.T) {
+			require.Equal(t, http.StatusNotFound, ask(t, "GET", "/manage/usage", "").Code, "there is none")
+			now := time.Now()
+			e := &llmproxy.Event{ID: llmproxy.NewEventID(now), Time: now, Method: "GET", Path: "/v1/models", Status: 200, Outcome: llmproxy.Complete}
+			for table, want := range map[string]int64{"usual-ledger": 1, "other-ledger": 0} {
+				ledger := dynamo.NewLedger(engine.Config(), dynamo.LedgerConfig{Table: table})
+				require.NoError(t, ledger.CreateTable(t.Context()))
+				if want > 0 {
+					require.NoError(t, ledger.Record(t.Context(), []*llmproxy.Event{e}))
+				}
+				require.NoError(t, ledger.Close())
+				usage := ask(t, "GET", "/manage/usage?group_by=model", "", "LLM_PROXY_LEDGER_TABLE="+table)
+				require.Equal(t, http.StatusOK, usage.Code, usage.Body)
+				require.Equal(t, want, gjson.Get(usage.Body.String(), "total.requests").Int(), usage.Body)
+				listed := ask(t, "GET", "/manage/requests", "", "LLM_PROXY_LEDGER_TABLE="+table)
+				require.Equal(t, want, gjson.Get(listed.Body.String(), "#").Int(), listed.Body)
+			}
 		},
 		"LLM_PROXY_SEALING_PUBLIC_KEY": func(t *testing.T) {
 			other, err := seal.PublicKey(seal.NewSecret())

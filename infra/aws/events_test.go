@@ -221,7 +221,7 @@ func startEvents(t *testing.T) (*stack, *backends) {
 // TestEventsReachEachDestination follows events of the deployed stack from the bus, by rule, queue and function, to each destination.
 func TestEventsReachEachDestination(t *testing.T) {
 	s, b := startEvents(t)
-	token, _ := s.mint()
+	token, tokenID := s.mint()
 	logs := cloudwatchlogs.NewFromConfig(s.config())
 	queues := sqs.NewFromConfig(s.config())
 
@@ -270,6 +270,41 @@ func TestEventsReachEachDestination(t *testing.T) {
 		s.deepens(webhookDead, 0)
 	})
 
+	t.Run("management answers usage and requests from the ledger", func(t *testing.T) {
+		s := s.in(t)
+		s.await("the request in the ledger", patience, func() error {
+			if got := s.manage(http.MethodGet, "/manage/requests?limit=500", "", http.StatusOK); !got.Get(`#(id=="` + id + `")`).Exists() {
+				return fmt.Errorf("it is not among %d", len(got.Array()))
+			}
+			return nil
+		})
+		one := s.manage(http.MethodGet, "/manage/requests/"+id, "", http.StatusOK)
+		require.Equal(t, "complete", one.Get("outcome").Str)
+		require.Equal(t, tokenID, one.Get("token_id").Str)
+		require.Equal(t, 1, len(s.manage(http.MethodGet, "/manage/requests?status=200&limit=1&token_id="+tokenID, "", http.StatusOK).Array()))
+		failed := s.chat(token, "status=500")
+		require.Equal(t, http.StatusInternalServerError, failed.status)
+		failedID := failed.header.Get("X-Llm-Proxy-Request-Id")
+		s.await("the failed request in the ledger", patience, func() error {
+			if got := s.manage(http.MethodGet, "/manage/requests?status=5xx", "", http.StatusOK); got.Get("0.id").Str != failedID {
+				return fmt.Errorf("what failed is %s", got.Raw)
+			}
+			return nil
+		})
+		usage := s.manage(http.MethodGet, "/manage/usage?group_by=token_id", "", http.StatusOK)
+		all := s.manage(http.MethodGet, "/manage/requests?limit=500&token_id="+tokenID, "", http.StatusOK).Array()
+		sum := int64(0)
+		for _, r := range all {
+			sum += r.Get("usage.total").Int()
+		}
+		require.Positive(t, sum)
+		of := usage.Get(`rows.#(token_id=="` + tokenID + `")`)
+		require.EqualValues(t, len(all), of.Get("requests").Int(), usage.Raw)
+		require.Equal(t, sum, of.Get("usage.total").Int(), usage.Raw)
+		require.EqualValues(t, 1, of.Get("errors").Int(), usage.Raw)
+		s.manage(http.MethodPost, "/manage/destinations/ledger/test", "", http.StatusConflict)
+	})
+
 	t.Run("management tells of destinations, tests them and has dead letters sent again", func(t *testing.T) {
 		s := s.in(t)
 		var names []string
@@ -278,7 +313,7 @@ func TestEventsReachEachDestination(t *testing.T) {
 			require.True(t, d.Get("backlog").Exists(), d.Raw)
 			require.Zero(t, d.Get("dead_letters").Int(), d.Raw)
 		}
-		require.Equal(t, []string{"cloudwatch", "helicone", "lunary", "s3", "webhook"}, names)
+		require.Equal(t, []string{"cloudwatch", "helicone", "ledger", "lunary", "s3", "webhook"}, names)
 		b.set("webhook", http.StatusBadRequest)
 		tested := s.manage(http.MethodPost, "/manage/destinations/webhook/test", "", http.StatusOK)
 		require.Equal(t, "queued", tested.Get("result").Str)

@@ -30,6 +30,8 @@ var promises = []struct {
 	{"operators' secrets are read by those alone who let operators in", operatorsSecrets},
 	{"secrets are made as they always were", secretsFrozen},
 	{"tables are as the store lays them out", tableLayout},
+	{"the ledger is written by its dispatcher and read by management alone", ledgerActions},
+	{"without Ledger there is nothing of the ledger", ledgerCondition},
 	{"tables can be restored to any moment", pointInTime},
 	{"what is kept is encrypted", encryption},
 	{"nothing is public", publicAccess},
@@ -166,7 +168,7 @@ func wildcardActions(t template) (broken []string) {
 }
 
 // prefixes are the resources that end with a wildcard on purpose.
-var prefixes = []string{"${Bucket.Arn}/events/*", "${Bucket.Arn}/requests/*", "${SiteBucket.Arn}/*", "secret:${AWS::StackName}/keys/*"}
+var prefixes = []string{"${Bucket.Arn}/events/*", "${Bucket.Arn}/requests/*", "${SiteBucket.Arn}/*", "${LedgerTable.Arn}/index/*", "secret:${AWS::StackName}/keys/*"}
 
 func wildcardResources(t template) (broken []string) {
 	for _, g := range t.grants() {
@@ -268,22 +270,55 @@ func secretsFrozen(t template) (broken []string) {
 }
 
 func tableLayout(t template) (broken []string) {
-	for name, want := range map[string]dynamo.Table{"Tokens": dynamo.TokensTable, "Control": dynamo.ControlTable} {
+	for name, want := range map[string]dynamo.Table{"Tokens": dynamo.TokensTable, "Control": dynamo.ControlTable, "LedgerTable": dynamo.LedgerTable} {
 		p := t.properties(name)
-		got := dynamo.Table{
-			PartitionKey: p.Get(`KeySchema.#(KeyType=="HASH").AttributeName`).Str, SortKey: p.Get(`KeySchema.#(KeyType=="RANGE").AttributeName`).Str,
-			TTL: p.Get("TimeToLiveSpecification.AttributeName").Str,
+		key := func(r gjson.Result, kind string) string {
+			return r.Get(`KeySchema.#(KeyType=="` + kind + `").AttributeName`).Str
 		}
+		got := dynamo.Table{PartitionKey: key(p, "HASH"), SortKey: key(p, "RANGE"), TTL: p.Get("TimeToLiveSpecification.AttributeName").Str}
 		for _, index := range p.Get("GlobalSecondaryIndexes").Array() {
-			got.Indexes = append(got.Indexes, dynamo.Index{
-				Name:         index.Get("IndexName").Str,
-				PartitionKey: index.Get(`KeySchema.#(KeyType=="HASH").AttributeName`).Str, SortKey: index.Get(`KeySchema.#(KeyType=="RANGE").AttributeName`).Str,
-			})
+			got.Indexes = append(got.Indexes, dynamo.Index{Name: index.Get("IndexName").Str, PartitionKey: key(index, "HASH"), SortKey: key(index, "RANGE")})
+			if index.Get("Projection.ProjectionType").Str != "ALL" {
+				broken = append(broken, name+": an index has not all attributes")
+			}
 		}
 		if !reflect.DeepEqual(got, want) || !p.Get("TimeToLiveSpecification.Enabled").Bool() {
 			broken = append(broken, fmt.Sprintf("%s is %+v with TTL %v, the store wants %+v", name, got, p.Get("TimeToLiveSpecification.Enabled").Bool(), want))
 		}
 	}
+	return broken
+}
+
+// ledgerActions: the ledger is written by its dispatcher and read by management, and by nobody else.
+func ledgerActions(t template) (broken []string) {
+	may := map[string][]string{"LedgerDispatcherRole": dynamo.RecordActions, "ManagementRole": dynamo.ReadActions}
+	for _, g := range t.grants() {
+		if !slices.ContainsFunc(g.resources, func(r string) bool { return strings.Contains(r, "LedgerTable") }) {
+			continue
+		}
+		var got []string
+		for _, a := range g.actions {
+			got = append(got, strings.TrimPrefix(a, "dynamodb:"))
+		}
+		slices.Sort(got)
+		if !slices.Equal(got, may[g.role]) {
+			broken = append(broken, fmt.Sprintf("%s may %v there", g.role, got))
+		}
+		delete(may, g.role)
+	}
+	for role := range may {
+		broken = append(broken, role+" may do nothing there")
+	}
+	return broken
+}
+
+// ledgerCondition: a part of the ledger that stands alone would cost, or break the deployment.
+func ledgerCondition(t template) (broken []string) {
+	t.resources("", func(name string, r gjson.Result) {
+		if of := strings.HasPrefix(name, "Ledger"); of != (r.Get("Condition").Str == "HasLedger") {
+			broken = append(broken, name)
+		}
+	})
 	return broken
 }
 
@@ -593,6 +628,7 @@ func outputs(t template) (broken []string) {
 var folders = map[string]string{
 	"Proxy": "proxy", "Management": "management", "Admin": "admin", "Redrive": "redrive", "Sweep": "sweep", "Setup": "setup",
 	"S3Dispatcher": "dispatcher", "CloudWatchDispatcher": "dispatcher", "WebhookDispatcher": "dispatcher", "HeliconeDispatcher": "dispatcher", "LunaryDispatcher": "dispatcher",
+	"LedgerDispatcher": "dispatcher",
 }
 
 var setting = regexp.MustCompile("`env:\"([A-Z0-9_]+)(,notEmpty)?\"")
