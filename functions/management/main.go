@@ -138,6 +138,7 @@ func join(environ []string) (*manage.Handler, *auditrelay.Relay, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	handler.Prepare() // while it starts it may use more than its share of a processor
 	return handler, auditrelay.New(store, &eventbridge.Audit{Bus: sdkbridge.NewFromConfig(aws), Name: s.EventBus}, log), nil
 }
 

@@ -11,6 +11,7 @@ func Documents() (map[string][]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	h.Prepare()
 	current, err := h.api.OpenAPI().YAML()
 	if err != nil {
 		return nil, err

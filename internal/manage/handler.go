@@ -2,7 +2,6 @@ package manage
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
@@ -10,6 +9,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 
 	"github.com/danielgtaylor/huma/v2"
@@ -55,11 +55,14 @@ type Handler struct {
 	cfg      HandlerConfig
 	service  *Service
 	log      *zap.Logger
-	mux      *http.ServeMux
-	api      huma.API
-	document []byte    // OpenAPI, as JSON
 	refusals *Refusals // of those who may do nothing
 	changes  *Refusals // of those who may, counted apart: whoever knocks without end hides nothing of what operators do
+
+	// The operations, their schemas and the document are made for the first request: a process that is asked for none has no use of
+	// them, and they take longer to make than a proxy may to start.
+	made sync.Once
+	mux  *http.ServeMux
+	api  huma.API
 }
 
 // NewHandler returns the management API.
@@ -76,22 +79,24 @@ func NewHandler(cfg HandlerConfig) (*Handler, error) {
 	if cfg.Refusals == nil {
 		cfg.Refusals = NewRefusals(cfg.Service, cfg.Log)
 	}
-	h := &Handler{cfg: cfg, service: cfg.Service, log: cfg.Log, mux: http.NewServeMux(), refusals: cfg.Refusals}
+	h := &Handler{cfg: cfg, service: cfg.Service, log: cfg.Log, refusals: cfg.Refusals}
 	h.changes = &Refusals{service: cfg.Service, log: cfg.Log, action: actionChange}
-	h.api = humago.New(h.mux, apiConfig())
-	h.api.UseMiddleware(h.tellRefused)
-	h.addProjects()
-	h.addTokens()
-	h.addAudit()
-	h.addUsage()
-	h.addDestinations()
-	h.addInfo()
-	document, err := json.Marshal(h.api.OpenAPI())
-	if err != nil {
-		return nil, fmt.Errorf("write the OpenAPI document: %w", err)
-	}
-	h.document = document
 	return h, nil
+}
+
+// Prepare makes what the first request would otherwise wait for. It is for a process that runs for the sake of this API.
+func (h *Handler) Prepare() {
+	h.made.Do(func() {
+		h.mux = http.NewServeMux()
+		h.api = humago.New(h.mux, apiConfig())
+		h.api.UseMiddleware(h.tellRefused)
+		h.addProjects()
+		h.addTokens()
+		h.addAudit()
+		h.addUsage()
+		h.addDestinations()
+		h.addInfo()
+	})
 }
 
 // Close stores what is still to be told of refused attempts.
@@ -132,7 +137,9 @@ func callOf(ctx context.Context) *call {
 }
 
 // plainPath is a path that means what it says: nothing to decode, to clean or to redirect.
-var plainPath = regexp.MustCompile(`^/manage((/[A-Za-z0-9_-]+)+|/openapi\.json)$`)
+var plainPath = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^/manage((/[A-Za-z0-9_-]+)+|/openapi\.json)$`)
+})
 
 // ServeHTTP takes a request through: who asks, then what for.
 func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -151,11 +158,12 @@ func (h *Handler) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	c.actor.Name = name
-	if !plainPath.MatchString(r.URL.EscapedPath()) {
+	if !plainPath().MatchString(r.URL.EscapedPath()) {
 		writeProblem(w, newProblem(http.StatusNotFound, "There is no such path."))
 		return
 	}
 	r = r.WithContext(context.WithValue(r.Context(), callKey{}, c))
+	h.Prepare()
 	if _, pattern := h.mux.Handler(r); pattern == "" {
 		h.unrouted(w, r)
 		return

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode/utf8"
 
@@ -193,14 +194,14 @@ func checkAPIKey(problems *FieldErrors, key llmproxy.Secret) {
 }
 
 // keyRef is what a secret may be called.
-var keyRef = regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]{1,512}$`)
+var keyRef = sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(`^[A-Za-z0-9/_+=.@-]{1,512}$`) })
 
 // checkKeyRef takes only names of secrets that belong to this installation: others might be anybody's.
 func (s *Service) checkKeyRef(problems *FieldErrors, ref string) {
 	switch {
 	case s.cfg.KeyRefPrefix == "":
 		problems.add("api_key_ref", "this installation keeps provider keys itself: give api_key")
-	case !keyRef.MatchString(ref) || !strings.HasPrefix(ref, s.cfg.KeyRefPrefix) || ref == s.cfg.KeyRefPrefix:
+	case !keyRef().MatchString(ref) || !strings.HasPrefix(ref, s.cfg.KeyRefPrefix) || ref == s.cfg.KeyRefPrefix:
 		problems.add("api_key_ref", "must be the name of a secret that begins with %s", s.cfg.KeyRefPrefix)
 	}
 }
