@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
@@ -17,14 +18,22 @@ import (
 	"github.com/sofatutor/llm-proxy/internal/usage"
 )
 
+// Forms of values, compiled when a file is read.
 var (
-	templateForm = regexp.MustCompile(`^/v1(/[A-Za-z0-9._~:-]+|/\{[a-z][a-z0-9_]*\})+$`)
-	pathForm     = regexp.MustCompile(`^(/[A-Za-z0-9._~:-]+)*$`)
-	idName       = regexp.MustCompile(`\{[^}]*\}`)
-	sizeForm     = regexp.MustCompile(`^([1-9][0-9]{0,9})(B|KiB|MiB|GiB)$`)
-	methods      = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
-	units        = map[string]int64{"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
-	tokenForm    = regexp.MustCompile("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+	templateForm = form(`^/v1(/[A-Za-z0-9._~:-]+|/\{[a-z][a-z0-9_]*\})+$`)
+	pathForm     = form(`^(/[A-Za-z0-9._~:-]+)*$`)
+	idName       = form(`\{[^}]*\}`)
+	sizeForm     = form(`^([1-9][0-9]{0,9})(B|KiB|MiB|GiB)$`)
+	tokenForm    = form("^[!#$%&'*+.^_`|~0-9A-Za-z-]+$")
+)
+
+func form(pattern string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(pattern) })
+}
+
+var (
+	methods = []string{"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE"}
+	units   = map[string]int64{"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30}
 	// unsettable are headers that carry credentials, belong to one connection or frame the body.
 	unsettable = []string{
 		"Authorization", "Proxy-Authorization", "Api-Key", "X-Api-Key", "X-Goog-Api-Key", "Cookie", "Connection", "Proxy-Connection",
@@ -81,7 +90,7 @@ func (c *checker) baseURL(name ast.Node, f field[string], private bool) *url.URL
 }
 
 func cleanPath(path string) bool {
-	if !pathForm.MatchString(path) {
+	if !pathForm().MatchString(path) {
 		return false
 	}
 	for s := range strings.SplitSeq(path, "/") {
@@ -111,7 +120,7 @@ func (c *checker) auth(own, pre, def authFile) Auth {
 		from = authFile{Header: own.Header}
 	}
 	a := Auth{Header: c.headerName(from.Header.node, from.Header.value), Scheme: own.Scheme.or(from.Scheme).value}
-	if a.Scheme != "" && !tokenForm.MatchString(a.Scheme) {
+	if a.Scheme != "" && !tokenForm().MatchString(a.Scheme) {
 		c.fail(own.Scheme.node, "auth scheme %q is no token", a.Scheme)
 	}
 	if a.Header != "Authorization" && slices.Contains(unsettable, a.Header) && !slices.Contains(unsettable[2:5], a.Header) {
@@ -129,7 +138,7 @@ func (c *checker) errorShape(f field[string]) ErrorShape {
 }
 
 func (c *checker) headerName(at ast.Node, name string) string {
-	if !tokenForm.MatchString(name) {
+	if !tokenForm().MatchString(name) {
 		c.fail(at, "invalid header name %q", name)
 	}
 	return http.CanonicalHeaderKey(name)
@@ -171,7 +180,7 @@ func (c *checker) duration(f field[string]) time.Duration {
 }
 
 func (c *checker) size(at ast.Node, s string) int64 {
-	m := sizeForm.FindStringSubmatch(s)
+	m := sizeForm().FindStringSubmatch(s)
 	if m == nil {
 		c.fail(at, "%q is no size such as 520MiB", s)
 		return 0
@@ -206,7 +215,7 @@ func (c *checker) endpoints(list []field[endpointFile]) []*Endpoint {
 	for _, f := range list {
 		v := f.value
 		plain := strings.NewReplacer("{", "", "}", "").Replace(v.Path)
-		if !templateForm.MatchString(v.Path) || !cleanPath(plain) {
+		if !templateForm().MatchString(v.Path) || !cleanPath(plain) {
 			c.fail(f.node, "path %q is no template such as /v1/models/{model}", v.Path)
 		}
 		e := &Endpoint{Path: v.Path, Methods: v.Methods, Usage: v.Usage, Group: llmproxy.EndpointGroup(v.Group)}
@@ -217,7 +226,7 @@ func (c *checker) endpoints(list []field[endpointFile]) []*Endpoint {
 			if !slices.Contains(methods, m) {
 				c.fail(f.node, "unknown method %q", m)
 			}
-			key := m + " " + idName.ReplaceAllString(v.Path, "{}")
+			key := m + " " + idName().ReplaceAllString(v.Path, "{}")
 			if seen[key] {
 				c.fail(f.node, "%s %s is there twice", m, v.Path)
 			}
