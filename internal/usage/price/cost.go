@@ -2,7 +2,6 @@ package price
 
 import (
 	"math/big"
-	"strconv"
 
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 	"github.com/sofatutor/llm-proxy/internal/usage"
@@ -13,62 +12,63 @@ func (t *Table) Fill(e *llmproxy.Event) {
 	if e.Usage == nil || e.Usage.CostUSD != nil {
 		return
 	}
-	for _, name := range []string{e.Model, usage.RequestModel(&e.Request)} {
-		if m, ok := t.find(e.Provider, name); ok && name != "" {
-			if cost, ok := m.cost(e.Usage); ok {
-				usd := rounded(cost)
-				e.Usage.CostUSD = &usd
-			}
-			return
-		}
+	m, ok := t.find(e.Provider, e.Model)
+	if !ok {
+		m, ok = t.find(e.Provider, usage.RequestModel(&e.Request))
 	}
-}
-
-// rounded is an exact sum in USD, rounded once, to a millionth of a millionth.
-func rounded(sum *big.Rat) float64 {
-	usd, _ := strconv.ParseFloat(sum.FloatString(12), 64) // it is a decimal number
-	return usd
+	if !ok {
+		return
+	}
+	if cost, ok := m.cost(e.Usage); ok {
+		e.Usage.CostUSD = &cost
+	}
 }
 
 // suffixes of the prices of a tier.
 var suffixes = map[string]string{"": "", "priority": "_priority", "flex": "_flex", "batch": "_batches"}
 
-// bill adds up what is known; once a part is unknown, all of it is.
+// bill collects what is known; once a part is unknown, all of it is.
 type bill struct {
-	m      model
+	prices prices
 	above  string // the suffix of prices for long prompts, "" for others
 	tier   string // the suffix of the tier
-	sum    *big.Rat
+	parts  []part
 	broken bool
 }
 
-// cost is the exact cost of a usage, and whether it is known.
-func (m model) cost(u *llmproxy.Usage) (*big.Rat, bool) {
+// mostParts is how many parts a bill has at most.
+const mostParts = 12
+
+// cost is the exact cost of a usage in USD, rounded once, and whether it is known.
+func (m model) cost(u *llmproxy.Usage) (usd float64, ok bool) {
 	var d llmproxy.UsageDetails
 	if u.Details != nil {
 		d = *u.Details
 	}
 	tier, ok := suffixes[d.Tier]
 	if !ok {
-		return nil, false
+		return 0, false
 	}
-	b := &bill{m: m, tier: tier, sum: new(big.Rat)}
+	b := &bill{prices: m.prices, tier: tier, parts: make([]part, 0, mostParts)}
 	switch {
 	case u.Input == nil && d.Seconds != nil:
 		seconds := new(big.Rat).SetFloat64(*d.Seconds)
 		b.broken = seconds == nil
-		b.add(seconds, "input_cost_per_second")
+		b.add(part{seconds: seconds}, "input_cost_per_second")
 	case u.Input == nil && u.Output == nil && d.Characters != nil:
 		b.units(*d.Characters, "input_cost_per_character")
 	case u.Input == nil:
-		return nil, false
+		return 0, false
 	default:
-		b.above = m.longPrompt(*u.Input)
+		b.above = longPrompt(m.prices, *u.Input)
 		b.input(u, d)
 		b.output(u, d)
 	}
 	b.units(of(d.Searches), "search_context_cost_per_query")
-	return b.sum, !b.broken
+	if b.broken {
+		return 0, false
+	}
+	return total(b.parts), true
 }
 
 // input adds the prompt: what was cached, heard or seen has prices of its own.
@@ -85,7 +85,7 @@ func (b *bill) input(u *llmproxy.Usage, d llmproxy.UsageDetails) {
 // output adds what was written. Models that only make pictures have one price for all of it, those that only embed have none to pay.
 func (b *bill) output(u *llmproxy.Usage, d llmproxy.UsageDetails) {
 	if u.Output == nil {
-		if price := b.price("output_cost_per_token"); price != nil && price.Sign() > 0 || price == nil && b.price("output_cost_per_image_token") != nil {
+		if price := b.price("output_cost_per_token"); price != "" && !newPrice(price).free() || price == "" && b.price("output_cost_per_image_token") != "" {
 			b.broken = true
 		}
 		return
@@ -93,7 +93,7 @@ func (b *bill) output(u *llmproxy.Usage, d llmproxy.UsageDetails) {
 	rest := *u.Output - of(d.OutputAudio) - of(d.OutputImage)
 	b.units(of(d.OutputAudio), "output_cost_per_audio_token")
 	b.units(of(d.OutputImage), "output_cost_per_image_token", "output_cost_per_token")
-	if b.price("output_cost_per_reasoning_token") != nil {
+	if b.price("output_cost_per_reasoning_token") != "" {
 		b.units(of(u.Reasoning), "output_cost_per_reasoning_token")
 		rest -= of(u.Reasoning)
 	}
@@ -110,14 +110,15 @@ func (b *bill) units(n int64, fields ...string) {
 		b.broken = true // the counts contradict each other
 	}
 	if n > 0 {
-		b.add(new(big.Rat).SetInt64(n), fields...)
+		b.add(part{n: n}, fields...)
 	}
 }
 
-func (b *bill) add(n *big.Rat, fields ...string) {
+func (b *bill) add(p part, fields ...string) {
 	for _, field := range fields {
-		if price := b.price(field); price != nil && n != nil {
-			b.sum.Add(b.sum, new(big.Rat).Mul(n, price))
+		if usd := b.price(field); usd != "" {
+			p.price = newPrice(usd)
+			b.parts = append(b.parts, p)
 			return
 		}
 	}
@@ -125,23 +126,31 @@ func (b *bill) add(n *big.Rat, fields ...string) {
 }
 
 // price is that of the field for this length of prompt and this tier; what has no price of its own for one of them takes the plain
-// one. It is nil if it is not known.
-func (b *bill) price(field string) *big.Rat {
-	for _, name := range []string{field + b.above + b.tier, field + b.above, field + b.tier, field} {
-		if price := b.m.prices[name]; price != nil {
+// one. It is "" if it is not known.
+func (b *bill) price(field string) string {
+	if b.above != "" && b.tier != "" {
+		if price := b.prices.of(field + b.above + b.tier); price != "" {
 			return price
 		}
 	}
-	return nil
+	for _, suffix := range []string{b.above, b.tier} {
+		if suffix == "" {
+			continue
+		}
+		if price := b.prices.of(field + suffix); price != "" {
+			return price
+		}
+	}
+	return b.prices.of(field)
 }
 
 // longPrompt is the suffix of the prices for a prompt of so many units; the whole request takes them.
-func (m model) longPrompt(input int64) string {
+func longPrompt(p prices, input int64) string {
 	for _, step := range []struct {
 		units  int64
 		suffix string
 	}{{272_000, "_above_272k_tokens"}, {200_000, "_above_200k_tokens"}, {128_000, "_above_128k_tokens"}, {100_000, "_above_100k_tokens"}} {
-		if m.prices["input_cost_per_token"+step.suffix] != nil && input > step.units {
+		if input > step.units && p.of("input_cost_per_token"+step.suffix) != "" {
 			return step.suffix
 		}
 	}

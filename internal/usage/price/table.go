@@ -2,7 +2,6 @@ package price
 
 import (
 	"bytes"
-	"compress/gzip"
 	_ "embed"
 	"encoding/json"
 	"errors"
@@ -11,6 +10,7 @@ import (
 	"math/big"
 	"os"
 	"regexp"
+	"slices"
 	"strings"
 	"sync"
 
@@ -19,41 +19,68 @@ import (
 
 // model is what is known of one model's prices.
 type model struct {
-	provider string              // whose model it is; "" is anybody's
-	prices   map[string]*big.Rat // by LiteLLM's names, in USD for one unit
+	provider string // whose model it is; "" is anybody's
+	prices   prices
 }
 
 // Table is what models cost. It is not changed after it was made, and safe for concurrent use.
 type Table struct {
-	models map[string]model
+	lines string           // of prices.txt, sorted by name; looked up as they are, so that they cost nothing before
+	own   map[string]model // what a file says, each with the rest of what the lines say of that model
 }
 
-//go:embed prices.json.gz
-var packed []byte
+// prices.txt has a line for each model: name, tab, provider, tab, and name=USD of each price with a space between them. The first says
+// where it is from.
+//
+//go:embed prices.txt
+var embedded string
 
 // Embedded returns the table that is compiled in.
-var Embedded = sync.OnceValue(func() *Table {
-	t, err := embedded()
-	if err != nil {
-		panic(fmt.Sprintf("the table of prices that is compiled in: %v", err)) // the program is broken
-	}
-	return t
-})
+func Embedded() *Table {
+	_, lines, _ := strings.Cut(embedded, "\n")
+	return &Table{lines: lines}
+}
 
-func embedded() (*Table, error) {
-	r, err := gzip.NewReader(bytes.NewReader(packed))
-	if err != nil {
-		return nil, err
+// model returns what is known under a name.
+func (t *Table) model(name string) (model, bool) {
+	if m, ok := t.own[name]; ok {
+		return m, true
 	}
-	var table struct {
-		Models map[string]map[string]any
+	line, ok := lineOf(t.lines, name)
+	if !ok {
+		return model{}, false
 	}
-	d := json.NewDecoder(r)
-	d.UseNumber()
-	if err := d.Decode(&table); err != nil {
-		return nil, err
+	provider, fields, _ := strings.Cut(line, "\t")
+	m := model{provider: provider, prices: make(prices, 0, strings.Count(fields, "="))}
+	for field := range strings.SplitSeq(fields, " ") {
+		name, usd, _ := strings.Cut(field, "=")
+		m.prices = append(m.prices, named{name, usd})
 	}
-	return (&Table{}).with(table.Models)
+	return m, true
+}
+
+// lineOf is what follows the name in the line that begins with it. The lines are sorted.
+func lineOf(lines, name string) (rest string, ok bool) {
+	low, high := 0, len(lines) // what is looked for begins at low or later, and before high
+	for low < high {
+		begin, middle := low, (low+high)/2
+		if next := middle + strings.IndexByte(lines[middle:], '\n') + 1; next < high {
+			begin = next
+		}
+		end := begin + strings.IndexByte(lines[begin:], '\n')
+		got, rest, _ := strings.Cut(lines[begin:end], "\t")
+		switch order := strings.Compare(got, name); {
+		case order == 0:
+			return rest, true
+		case order < 0:
+			low = end + 1
+		case begin == low:
+			return "", false
+		default:
+			high = middle + 1 // no line begins between middle and begin
+		}
+	}
+	return "", false
 }
 
 // WithFile returns the table with the prices of a file in place of its own, key by key. The file is JSON or YAML: names of models,
@@ -82,26 +109,26 @@ func (t *Table) WithFile(path string) (*Table, error) {
 }
 
 // known are the prices that a usage can be multiplied with; write.go keeps the same ones.
-var known = regexp.MustCompile(`^((in|out)put_cost_per_((audio_|image_|reasoning_)?token|second|character)|cache_(read|creation)_input(_audio|_image)?_token_cost)(_above_(1hr|12hr))?(_above_\d+k_tokens)?(_batches|_flex|_priority)?$|^search_context_cost_per_query$`)
+var known = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^((in|out)put_cost_per_((audio_|image_|reasoning_)?token|second|character)|cache_(read|creation)_input(_audio|_image)?_token_cost)(_above_(1hr|12hr))?(_above_\d+k_tokens)?(_batches|_flex|_priority)?$|^search_context_cost_per_query$`)
+})
 
 func (t *Table) with(models map[string]map[string]any) (*Table, error) {
-	all := maps.Clone(t.models)
-	if all == nil {
-		all = make(map[string]model, len(models))
+	changed := &Table{lines: t.lines, own: maps.Clone(t.own)}
+	if changed.own == nil {
+		changed.own = make(map[string]model, len(models))
 	}
 	for name, fields := range models {
-		m := model{provider: all[name].provider, prices: maps.Clone(all[name].prices)}
-		if m.prices == nil {
-			m.prices = make(map[string]*big.Rat, len(fields))
-		}
+		m, _ := t.model(name)
+		m.prices = slices.Clone(m.prices)
 		for key, value := range fields {
 			if err := m.set(key, value); err != nil {
 				return nil, fmt.Errorf("%s: %s: %w", name, key, err)
 			}
 		}
-		all[name] = m
+		changed.own[name] = m
 	}
-	return &Table{models: all}, nil
+	return changed, nil
 }
 
 func (m *model) set(key string, value any) error {
@@ -109,27 +136,25 @@ func (m *model) set(key string, value any) error {
 		m.provider = provider
 		return nil
 	}
-	if !known.MatchString(key) {
+	if !known().MatchString(key) {
 		return errors.New("there is no such price")
 	}
+	m.prices = slices.DeleteFunc(m.prices, func(p named) bool { return p.name == key })
 	if value == nil {
-		delete(m.prices, key)
 		return nil
 	}
 	number := fmt.Sprint(value) // YAML takes 1e-06 for a text
-	price, ok := new(big.Rat), decimal.MatchString(number)
-	if ok {
-		price, ok = price.SetString(number)
-	}
-	if !ok || price.Cmp(maxPrice) > 0 {
+	if !decimal().MatchString(number) || newPrice(number).rat().Cmp(maxPrice) > 0 {
 		return fmt.Errorf("%s is no price in USD for one unit", number)
 	}
-	m.prices[key] = price
+	m.prices = append(m.prices, named{key, number})
 	return nil
 }
 
 // decimal is a number as JSON has it, not negative, of a length that costs nothing to read.
-var decimal = regexp.MustCompile(`^\d{1,20}(\.\d{1,40})?([eE][+-]?\d{1,2})?$`)
+var decimal = sync.OnceValue(func() *regexp.Regexp {
+	return regexp.MustCompile(`^\d{1,20}(\.\d{1,40})?([eE][+-]?\d{1,2})?$`)
+})
 
 // maxPrice is more than any unit costs: a larger number is meant for a million units.
 var maxPrice = big.NewRat(10, 1)
@@ -137,12 +162,15 @@ var maxPrice = big.NewRat(10, 1)
 // find returns the model's prices, under the name with its provider or under the name alone if it is that provider's. A fine-tuned
 // model, ft:base:organisation:name:id, is found under ft:base.
 func (t *Table) find(provider, name string) (model, bool) {
+	if name == "" {
+		return model{}, false
+	}
 	if parts := strings.SplitN(name, ":", 3); len(parts) == 3 && parts[0] == "ft" {
 		name = "ft:" + parts[1]
 	}
-	if m, ok := t.models[provider+"/"+name]; ok {
+	if m, ok := t.model(provider + "/" + name); ok {
 		return m, true
 	}
-	m, ok := t.models[name]
+	m, ok := t.model(name)
 	return m, ok && (m.provider == "" || m.provider == provider)
 }

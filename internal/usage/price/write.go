@@ -1,6 +1,6 @@
 //go:build ignore
 
-// Command write makes prices.json.gz from LiteLLM's table of prices, which its Python wheel holds:
+// Command write makes prices.txt from LiteLLM's table of prices, which its Python wheel holds:
 //
 //	go run write.go litellm-1.109.1-....whl
 package main
@@ -8,11 +8,11 @@ package main
 import (
 	"archive/zip"
 	"bytes"
-	"compress/gzip"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"log"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -55,7 +55,7 @@ func write(wheel string) error {
 		return err
 	}
 	version := strings.Split(filepath.Base(wheel), "-")[1]
-	models := map[string]map[string]any{}
+	models := map[string]string{} // what follows the name in its line
 	for name, entry := range all {
 		provider, _ := entry["litellm_provider"].(string)
 		if name == "sample_spec" || !slices.Contains(providers, provider) || sized.MatchString(name) {
@@ -66,36 +66,25 @@ func write(wheel string) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 		if len(kept) > 0 {
-			kept["provider"] = strings.TrimPrefix(strings.TrimSuffix(provider, "_text"), "text-completion-")
-			models[name] = kept
+			models[name] = strings.TrimPrefix(strings.TrimSuffix(provider, "_text"), "text-completion-") + "\t" + strings.Join(kept, " ")
 		}
 	}
-	table, err := json.Marshal(map[string]any{"source": "LiteLLM " + version + ", MIT License, Copyright (c) 2023 Berri AI", "models": models})
-	if err != nil {
-		return err
+	var table bytes.Buffer
+	fmt.Fprintf(&table, "# LiteLLM %s, MIT License, Copyright (c) 2023 Berri AI\n", version)
+	for _, name := range slices.Sorted(maps.Keys(models)) {
+		fmt.Fprintf(&table, "%s\t%s\n", name, models[name])
 	}
-	var packed bytes.Buffer
-	w, err := gzip.NewWriterLevel(&packed, gzip.BestCompression)
-	if err != nil {
-		return err
-	}
-	if _, err := w.Write(table); err != nil {
-		return err
-	}
-	if err := w.Close(); err != nil {
-		return err
-	}
-	fmt.Fprintf(os.Stderr, "%d models, %d bytes, packed %d\n", len(models), len(table), packed.Len())
-	return os.WriteFile("prices.json.gz", packed.Bytes(), 0o644)
+	fmt.Fprintf(os.Stderr, "%d models, %d bytes\n", len(models), table.Len())
+	return os.WriteFile("prices.txt", table.Bytes(), 0o644)
 }
 
-func keep(entry map[string]any) (map[string]any, error) {
-	kept := map[string]any{}
-	for field, value := range entry {
-		switch value := value.(type) {
+// keep returns the prices of a model as name=USD, by name.
+func keep(entry map[string]any) (kept []string, err error) {
+	for _, field := range slices.Sorted(maps.Keys(entry)) {
+		switch value := entry[field].(type) {
 		case json.Number:
 			if useful.MatchString(field) {
-				kept[field] = value
+				kept = append(kept, field+"="+value.String())
 			}
 		case map[string]any:
 			if field != "search_context_cost_per_query" {
@@ -109,7 +98,7 @@ func keep(entry map[string]any) (map[string]any, error) {
 			if prices = slices.Compact(prices); len(prices) != 1 {
 				return nil, errors.New("searches have prices by size now, and answers do not tell the size")
 			}
-			kept[field] = json.Number(prices[0])
+			kept = append(kept, field+"="+prices[0])
 		}
 	}
 	return kept, nil
