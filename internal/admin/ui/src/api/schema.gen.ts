@@ -21,6 +21,57 @@ export interface paths {
         patch?: never;
         trace?: never;
     };
+    "/manage/destinations": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        /** Where events go, and how that goes; all of them, by name */
+        get: operations["listDestinations"];
+        put?: never;
+        post?: never;
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/manage/destinations/{name}/redrive": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Begin to send a destination its dead letters again */
+        post: operations["redriveDestination"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
+    "/manage/destinations/{name}/test": {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        get?: never;
+        put?: never;
+        /** Send a destination a test event, as it gets all others */
+        post: operations["testDestination"];
+        delete?: never;
+        options?: never;
+        head?: never;
+        patch?: never;
+        trace?: never;
+    };
     "/manage/info": {
         parameters: {
             query?: never;
@@ -28,7 +79,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** What this installation is: version, store, bus, providers and endpoints */
+        /** What this installation is: version, store, bus, providers and endpoints, limits, retention */
         get: operations["getInfo"];
         put?: never;
         post?: never;
@@ -240,21 +291,201 @@ export interface components {
             /** Format: uuid */
             token_id?: string;
         };
+        Breaker: {
+            /**
+             * Format: int64
+             * @description Until one request may try again
+             */
+            cooldown_ms: number;
+            /**
+             * Format: int64
+             * @description In a row
+             */
+            failures: number;
+            /**
+             * Format: int64
+             * @description Within this time
+             */
+            window_ms: number;
+        };
+        Destination: {
+            /**
+             * Format: int64
+             * @description Events that wait
+             */
+            backlog?: number;
+            /** Format: int64 */
+            backlog_bytes?: number;
+            /**
+             * Format: int64
+             * @description Events that became dead letters
+             */
+            dead?: number;
+            /**
+             * Format: int64
+             * @description Events that the destination did not take, kept with the reason
+             */
+            dead_letters?: number;
+            /**
+             * Format: int64
+             * @description Events that the destination took
+             */
+            delivered?: number;
+            /** @description file, webhook, helicone, lunary, s3, cloudwatch, eventbridge or ledger; absent if only a process elsewhere knows */
+            kind?: string;
+            /** Format: date-time */
+            last_delivery?: string;
+            /** @description Also after it is over */
+            last_error?: string;
+            /** Format: date-time */
+            last_error_at?: string;
+            name: string;
+            /** @description Why its dead letters cannot be sent again from here; absent if they can */
+            no_redrive?: string;
+            /** @description Why it cannot be tested from here; absent if it can */
+            no_test?: string;
+            /**
+             * Format: int64
+             * @description Since the oldest waiting event's request arrived; absent if none waits
+             */
+            oldest_age_ms?: number;
+            /** @description Dead letters are being sent again */
+            redriving: boolean;
+            /**
+             * Format: int64
+             * @description Tries that failed and are made again
+             */
+            retried?: number;
+            /**
+             * Format: date-time
+             * @description When delivered, retried and dead began to be counted
+             */
+            since?: string;
+            /**
+             * @description failing: the last try failed, events are kept and tried again; elsewhere: another process delivers and knows how it goes; stopped: nobody delivers, events are kept
+             * @enum {string}
+             */
+            state: "ok" | "failing" | "elsewhere" | "stopped";
+        };
+        DestinationTest: {
+            /**
+             * Format: int64
+             * @description Until the destination had answered
+             */
+            duration_ms?: number;
+            /** @description Why it was not taken */
+            error?: string;
+            /**
+             * Format: uuid
+             * @description The event is marked: "test":true, model llm-proxy-test
+             */
+            event_id: string;
+            /**
+             * @description queued: it waits among the others; refused: it will never be taken; failed: it was not taken now
+             * @enum {string}
+             */
+            result: "delivered" | "queued" | "refused" | "failed";
+        };
         Endpoint: {
             /** @description The project has to have it among its endpoints */
             group: string;
             methods: string[];
             /** @description {x} stands for one segment */
             path: string;
+            /**
+             * Format: int64
+             * @description Of a body; absent: the provider's limit
+             */
+            request_bytes?: number;
         };
         Info: {
+            /**
+             * Format: uri
+             * @description What clients of the default provider are given, such as https://llm.example.com/v1; absent where the server was not told its public address: base_path under the origin of this answer
+             */
+            base_url?: string;
             /** @description spool or eventbridge */
             bus: string;
+            /**
+             * @description What events keep of bodies where a project does not say; absent where only the proxy knows
+             * @enum {string}
+             */
+            capture?: "full" | "metadata";
             default_provider: string;
+            /** @description The default provider is the built-in stand-in, which answers from memory and bills nobody */
+            demo: boolean;
+            /** @description Usage and requests can be asked for */
+            ledger: boolean;
+            limits: components["schemas"]["Limits"];
             providers: components["schemas"]["Provider"][];
+            /** @description Of AWS; absent where nothing is kept there */
+            region?: string;
+            retention: components["schemas"]["Retention"];
             /** @description sqlite or dynamodb */
             store: string;
             version: string;
+        };
+        Limits: {
+            /**
+             * Format: int64
+             * @description For an answer with its stream, by the platform
+             */
+            answer_ms?: number;
+            /**
+             * Format: int64
+             * @description Lifetime cap of a token minted without one
+             */
+            default_max_requests?: number;
+            /**
+             * Format: int64
+             * @description Hourly cap of a token minted without one
+             */
+            default_requests_per_hour: number;
+            /**
+             * Format: int64
+             * @description Of a request's head
+             */
+            header_bytes?: number;
+            /**
+             * Format: int64
+             * @description Requests of one token under way at once, in each process
+             */
+            max_concurrent_per_token?: number;
+            /**
+             * Format: int64
+             * @description Longest life of a token
+             */
+            max_duration_minutes: number;
+            /**
+             * Format: int64
+             * @description Of a body, by the platform, whatever a provider allows
+             */
+            request_bytes?: number;
+            /**
+             * Format: int64
+             * @description Tokens that one call revokes
+             */
+            revoke_batch: number;
+            /**
+             * Format: int64
+             * @description Until an unused session ends
+             */
+            session_idle_ms?: number;
+            /**
+             * Format: int64
+             * @description Until any session ends
+             */
+            session_ms?: number;
+            /**
+             * Format: int64
+             * @description Of a user, and of a source
+             */
+            sign_in_failures_per_minute?: number;
+            /**
+             * Format: int64
+             * @description That one source may try, in each process
+             */
+            unknown_tokens_per_minute?: number;
         };
         Message: {
             /** Format: int64 */
@@ -279,6 +510,11 @@ export interface components {
              * @description From this moment on it is refused
              */
             expires_at: string;
+            /**
+             * Format: int64
+             * @description Requests in the current UTC clock hour, which requests_per_hour limits
+             */
+            hour_count: number;
             /** Format: uuid */
             id: string;
             /** @description false once it was revoked, by itself or with its project */
@@ -293,7 +529,10 @@ export interface components {
             name: string;
             /** Format: uuid */
             project_id: string;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Requests so far, which max_requests limits
+             */
             request_count: number;
             /** @description Headers of the caller that its requests do not carry on */
             request_headers_drop: string[];
@@ -309,6 +548,11 @@ export interface components {
             revision: number;
             /** Format: date-time */
             revoked_at?: string;
+            /**
+             * @description What became of it; of several the first of revoked, expired, exhausted (its lifetime cap is reached)
+             * @enum {string}
+             */
+            status: "active" | "revoked" | "expired" | "exhausted";
             /** @description The new secret. It is shown this once and kept nowhere */
             token: string;
         };
@@ -460,9 +704,33 @@ export interface components {
             project_id: string;
         };
         Provider: {
+            /** @description Path of the base URL that these clients are given: /v1, /name/v1, or nothing where they want the origin alone */
+            base_path: string;
+            /** @description Of the upstream itself */
             base_url: string;
+            circuit_breaker: components["schemas"]["Breaker"];
+            /**
+             * @description Client libraries that its API is made for
+             * @enum {string}
+             */
+            clients: "openai" | "anthropic";
             endpoints: components["schemas"]["Endpoint"][];
+            limits: components["schemas"]["UpstreamRoom"];
             name: string;
+            /**
+             * Format: int64
+             * @description Further tries where no byte was sent, or of a GET answered 502, 503 or 504
+             */
+            retry_attempts: number;
+            /** @description There is none for a whole answer */
+            timeouts: components["schemas"]["Timeouts"];
+        };
+        Redrive: {
+            /**
+             * Format: int64
+             * @description How many are sent again; the list of destinations tells how it goes
+             */
+            dead_letters: number;
         };
         Request: {
             /** @description Of our own error, if we answered */
@@ -533,6 +801,43 @@ export interface components {
             /** Format: int64 */
             total?: number;
         };
+        Retention: {
+            /**
+             * Format: int64
+             * @description An audit entry
+             */
+            audit_days: number;
+            /**
+             * Format: int64
+             * @description Of events that wait for a destination; beyond it the oldest go
+             */
+            event_bytes?: number;
+            /**
+             * Format: int64
+             * @description The events that destinations have kept in the bucket
+             */
+            event_days?: number;
+            /**
+             * Format: int64
+             * @description The application's log and the archive of the bus
+             */
+            log_days?: number;
+            /**
+             * Format: int64
+             * @description A request in GET /manage/requests
+             */
+            request_days: number;
+            /**
+             * Format: int64
+             * @description A token after its expiry
+             */
+            token_days: number;
+            /**
+             * Format: int64
+             * @description The sums that GET /manage/usage answers from
+             */
+            usage_days: number;
+        };
         Revoke: {
             /** @description Secret or id */
             token?: string;
@@ -587,6 +892,20 @@ export interface components {
             requests: number;
             usage: components["schemas"]["Units"];
         };
+        Timeouts: {
+            /** Format: int64 */
+            connect_ms: number;
+            /**
+             * Format: int64
+             * @description Silence within an answer
+             */
+            idle_ms: number;
+            /**
+             * Format: int64
+             * @description From the request's last byte to the answer's head
+             */
+            response_header_ms: number;
+        };
         Times: {
             /**
              * Format: int64
@@ -621,6 +940,11 @@ export interface components {
              * @description From this moment on it is refused
              */
             expires_at: string;
+            /**
+             * Format: int64
+             * @description Requests in the current UTC clock hour, which requests_per_hour limits
+             */
+            hour_count: number;
             /** Format: uuid */
             id: string;
             /** @description false once it was revoked, by itself or with its project */
@@ -635,7 +959,10 @@ export interface components {
             name: string;
             /** Format: uuid */
             project_id: string;
-            /** Format: int64 */
+            /**
+             * Format: int64
+             * @description Requests so far, which max_requests limits
+             */
             request_count: number;
             /** @description Headers of the caller that its requests do not carry on */
             request_headers_drop: string[];
@@ -651,6 +978,11 @@ export interface components {
             revision: number;
             /** Format: date-time */
             revoked_at?: string;
+            /**
+             * @description What became of it; of several the first of revoked, expired, exhausted (its lifetime cap is reached)
+             * @enum {string}
+             */
+            status: "active" | "revoked" | "expired" | "exhausted";
             /**
              * Format: uuid
              * @description The same as id, for clients that look here
@@ -698,6 +1030,15 @@ export interface components {
             /** Format: int64 */
             total?: number;
         };
+        UpstreamRoom: {
+            /** Format: int64 */
+            connections_per_host: number;
+            /**
+             * Format: int64
+             * @description Of a body; endpoints may have their own
+             */
+            request_bytes: number;
+        };
         Usage: {
             /** @enum {string} */
             bucket?: "hour" | "day";
@@ -707,7 +1048,7 @@ export interface components {
              */
             from: string;
             group_by: ("project_id" | "token_id" | "model")[];
-            /** @description By start, then project, token and model. What nobody asked in has no row */
+            /** @description By start, then project, token and model, or with top from the largest on. What nobody asked in has no row */
             rows: components["schemas"]["UsageRow"][];
             /**
              * Format: date-time
@@ -744,6 +1085,8 @@ export interface components {
             metered: number;
             /** @description Absent where it is not grouped by, or not known */
             model?: string;
+            /** @description All groups that are not among the top ones */
+            others?: boolean;
             /**
              * Format: int64
              * @description Requests whose cost is known; cost_usd is the sum over these
@@ -778,6 +1121,8 @@ export interface operations {
                 actor?: string;
                 outcome?: "done" | "refused";
                 project_id?: string;
+                /** @description The token's id, never its secret */
+                token_id?: string;
                 request_id?: string;
                 /** @description From this moment on */
                 from?: string;
@@ -785,7 +1130,7 @@ export interface operations {
                 to?: string;
                 /** @description Part of action, actor, reason or a changed value, in any case */
                 q?: string;
-                /** @description jsonl and csv export all entries at once; Accept says the same */
+                /** @description jsonl and csv export all of it at once, as a file; Accept says the same */
                 format?: "json" | "jsonl" | "csv";
                 limit?: number;
                 /** @description From the Link of the page before; it goes with the same filters only */
@@ -829,6 +1174,252 @@ export interface operations {
             };
             /** @description Forbidden */
             403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    listDestinations: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path?: never;
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Destination"][];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    redriveDestination: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description As the list of destinations has it */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description Accepted */
+            202: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["Redrive"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Internal Server Error */
+            500: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Service Unavailable */
+            503: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+        };
+    };
+    testDestination: {
+        parameters: {
+            query?: never;
+            header?: never;
+            path: {
+                /** @description As the list of destinations has it */
+                name: string;
+            };
+            cookie?: never;
+        };
+        requestBody?: never;
+        responses: {
+            /** @description OK */
+            200: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/json": components["schemas"]["DestinationTest"];
+                };
+            };
+            /** @description Bad Request */
+            400: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Unauthorized */
+            401: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Forbidden */
+            403: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Not Found */
+            404: {
+                headers: {
+                    [name: string]: unknown;
+                };
+                content: {
+                    "application/problem+json": components["schemas"]["Problem"];
+                };
+            };
+            /** @description Conflict */
+            409: {
                 headers: {
                     [name: string]: unknown;
                 };
@@ -1699,6 +2290,8 @@ export interface operations {
                 from?: string;
                 /** @description Before this moment */
                 to?: string;
+                /** @description jsonl and csv export all of it at once, as a file; Accept says the same */
+                format?: "json" | "jsonl" | "csv";
                 limit?: number;
                 /** @description From the Link of the page before; it goes with the same filters only */
                 cursor?: string;
@@ -1717,6 +2310,8 @@ export interface operations {
                 };
                 content: {
                     "application/json": components["schemas"]["Request"][];
+                    "application/x-ndjson": string;
+                    "text/csv": string;
                 };
             };
             /** @description Bad Request */
@@ -1860,6 +2455,12 @@ export interface operations {
                 active?: boolean;
                 /** @description Not expired, but within this time: 30m, 24h, 7d */
                 expiring_within?: string;
+                /** @description As in the answer */
+                status?: "active" | "revoked" | "expired" | "exhausted";
+                /** @description Part of the name, in any case, or how the id begins; never a secret */
+                q?: string;
+                /** @description These tokens, joined by commas, without paging; those that are not there are left out */
+                id?: string[] | null;
                 limit?: number;
                 /** @description From the Link of the page before; it goes with the same filters only */
                 cursor?: string;
@@ -2544,6 +3145,10 @@ export interface operations {
                 bucket?: "hour" | "day";
                 /** @description Rows for each of these, joined by commas */
                 group_by?: ("project_id" | "token_id" | "model")[] | null;
+                /** @description With group_by: only the groups that are largest over the whole time have rows of their own, those that are left are one, with others: true */
+                top?: number;
+                /** @description With top: what the largest have most of; absent: requests */
+                top_by?: "requests" | "errors" | "input" | "output" | "total" | "cost_usd";
             };
             header?: never;
             path?: never;
