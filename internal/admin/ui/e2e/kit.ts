@@ -14,19 +14,22 @@ export const password = 'sk-fake-admin-password';
 /** A server of its own, as `llm-proxy server --demo` starts it. */
 export interface Server {
   url: string;
-  /** A token of the demo's project, which is named Demo. */
+  /** Its data folder. */
+  dir: string;
+  /** A token of the demo's project, which is named Demo; empty without --demo. */
   demoToken: string;
   /** Asks the management API, past the site: to make what a test begins with, or to see what it has done. */
-  api<T = unknown>(method: string, path: string, body?: unknown): Promise<T>;
+  api<T = unknown>(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<T>;
 }
 
-async function startServer(): Promise<{ server: Server; stop: () => Promise<void> }> {
+/** Starts a server; one that is not the file's is stopped by who has started it. `settings` are further ones, by environment. */
+export async function startServer(settings: Record<string, string> = {}, args = ['--demo']): Promise<{ server: Server; stop: () => Promise<void> }> {
   if (!existsSync(program)) {
     throw new Error(`no ${program}: run make build first`);
   }
   const dir = await mkdtemp(join(tmpdir(), 'llm-proxy-e2e-'));
-  const env = { PATH: process.env.PATH, HOME: dir, LLM_PROXY_DATA_DIR: dir, LLM_PROXY_ADDR: '127.0.0.1:0', LLM_PROXY_METRICS_ADDR: 'off', ADMIN_USER: user, ADMIN_PASSWORD: password };
-  const child = spawn(program, ['server', '--demo'], { env, cwd: dir, stdio: ['ignore', 'ignore', 'pipe'] });
+  const env = { PATH: process.env.PATH, HOME: dir, LLM_PROXY_DATA_DIR: dir, LLM_PROXY_ADDR: '127.0.0.1:0', LLM_PROXY_METRICS_ADDR: 'off', ADMIN_USER: user, ADMIN_PASSWORD: password, ...settings };
+  const child = spawn(program, ['server', ...args], { env, cwd: dir, stdio: ['ignore', 'ignore', 'pipe'] });
   let log = '';
   child.stderr.on('data', (piece: Buffer) => { log += piece.toString(); });
   const ended = new Promise<void>((done) => child.on('exit', () => done()));
@@ -41,7 +44,7 @@ async function startServer(): Promise<{ server: Server; stop: () => Promise<void
       const url = (await read('llm-proxy.pid')).url!;
       const keys = await read('keys.json');
       await fetch(`${url}/health`);
-      return { server: { url, demoToken: keys.demo_token!, api: apiOf(url, keys.management_token!) }, stop };
+      return { server: { url, dir, demoToken: keys.demo_token ?? '', api: apiOf(url, settings.MANAGEMENT_TOKEN ?? keys.management_token!) }, stop };
     } catch (thrown) {
       if (waited > 30_000 || child.exitCode !== null) {
         await stop();
@@ -52,9 +55,9 @@ async function startServer(): Promise<{ server: Server; stop: () => Promise<void
   }
 }
 
-const apiOf = (url: string, token: string): Server['api'] => async (method, path, body) => {
+const apiOf = (url: string, token: string): Server['api'] => async (method, path, body, headers) => {
   const response = await fetch(url + path, {
-    method, headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json' }, body: body === undefined ? null : JSON.stringify(body),
+    method, headers: { Authorization: `Bearer ${token}`, 'Content-Type': 'application/json', ...headers }, body: body === undefined ? null : JSON.stringify(body),
   });
   const text = await response.text();
   if (!response.ok) {

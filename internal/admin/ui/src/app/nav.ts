@@ -1,8 +1,12 @@
-import { IconFolders, type Icon } from '@tabler/icons-react';
+import { IconClipboardList, IconFolders, IconSend, IconSettings, type Icon } from '@tabler/icons-react';
 
 /** A screen in the header, the phone's menu, the palette and the keyboard's `g` sequences. */
 export interface NavItem {
-  to: '/projects';
+  to:
+    | '/projects'
+    | '/audit'
+    | '/delivery'
+    | '/settings';
   label: string;
   icon: Icon;
   key: string; // pressed after g
@@ -11,4 +15,7 @@ export interface NavItem {
 /** In the order of the header: overview, projects, tokens, requests, audit, delivery, playground, settings. */
 export const nav: NavItem[] = [
   { to: '/projects', label: 'Projects', icon: IconFolders, key: 'p' },
+  { to: '/audit', label: 'Audit', icon: IconClipboardList, key: 'a' },
+  { to: '/delivery', label: 'Delivery', icon: IconSend, key: 'd' },
+  { to: '/settings', label: 'Settings', icon: IconSettings, key: 's' },
 ];

@@ -3,6 +3,7 @@ import { createHashHistory, createRootRoute, createRoute, createRouter, lazyRout
 import { ProblemAlert } from '../shared/ProblemAlert';
 import { TableSkeleton } from '../shared/Skeletons';
 import { parseRange } from '../shared/timeRange';
+import { parseAuditSearch } from '../screens/audit/search';
 import { parseProjectsSearch } from '../screens/projects/search';
 import { NotFound } from './NotFound';
 import { Shell } from './Shell';
@@ -25,8 +26,27 @@ const projects = createRoute({
   component: lazyRouteComponent(() => import('../screens/projects/ProjectsScreen'), 'ProjectsScreen'),
 });
 
+const audit = createRoute({
+  getParentRoute: () => root,
+  path: '/audit',
+  validateSearch: parseAuditSearch,
+  component: lazyRouteComponent(() => import('../screens/audit/AuditScreen'), 'AuditScreen'),
+});
+
+const delivery = createRoute({
+  getParentRoute: () => root,
+  path: '/delivery',
+  component: lazyRouteComponent(() => import('../screens/delivery/DeliveryScreen'), 'DeliveryScreen'),
+});
+
+const settings = createRoute({
+  getParentRoute: () => root,
+  path: '/settings',
+  component: lazyRouteComponent(() => import('../screens/settings/SettingsScreen'), 'SettingsScreen'),
+});
+
 export const router = createRouter({
-  routeTree: root.addChildren([index, projects]),
+  routeTree: root.addChildren([index, projects, audit, delivery, settings]),
   history: createHashHistory(), // S3 has no rule that would answer other paths with the page
   defaultPreload: 'intent',
   defaultPendingComponent: () => <TableSkeleton label="the screen" />,

@@ -1,11 +1,8 @@
-import '@mantine/dates/styles.css';
-
-import { Button, Group, Popover, SegmentedControl, Stack, Text } from '@mantine/core';
-import { DateTimePicker } from '@mantine/dates';
+import { Button, Group, Popover, SegmentedControl } from '@mantine/core';
 import { useNavigate, useSearch } from '@tanstack/react-router';
-import dayjs from 'dayjs';
 import { useMemo, useState } from 'react';
 
+import { CustomRange } from './CustomRange';
 import { useNow } from './Time';
 import { formatTime } from './format';
 import { presets, rangeAt, type Preset, type RangeSearch, type TimeRange } from './timeRange';
@@ -39,21 +36,5 @@ export function TimeRangePicker() {
         </Popover.Dropdown>
       </Popover>
     </Group>
-  );
-}
-
-function CustomRange({ range, onPick }: { range: TimeRange; onPick: (from: string, to: string) => void }) {
-  const text = (at: Date) => dayjs(at).format('YYYY-MM-DD HH:mm:ss');
-  const [from, setFrom] = useState<string | null>(text(range.from));
-  const [to, setTo] = useState<string | null>(text(range.to));
-  const right = !!from && !!to && dayjs(from).isBefore(to);
-  const inside = { popoverProps: { withinPortal: false } };
-  return (
-    <Stack gap="sm">
-      <DateTimePicker label="From" value={from} onChange={setFrom} {...inside} />
-      <DateTimePicker label="To" value={to} onChange={setTo} {...inside} error={right ? undefined : 'Must be after From'} />
-      <Text size="xs" c="dimmed">In your time zone, {Intl.DateTimeFormat().resolvedOptions().timeZone}</Text>
-      <Button disabled={!right} onClick={() => right && onPick(dayjs(from).toISOString(), dayjs(to).toISOString())}>Show</Button>
-    </Stack>
   );
 }

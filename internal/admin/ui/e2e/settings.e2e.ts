@@ -1,0 +1,39 @@
+import { checkAccessibility, expect, signIn, test } from './kit';
+
+interface Info { version: string; store: string; default_provider: string; providers: { name: string; base_url: string; endpoints: { path: string }[] }[]; retention: { audit_days: number } }
+
+test('settings show what the server is set to, endpoints included', async ({ page, server }) => {
+  const info = await server.api<Info>('GET', '/manage/info');
+  await signIn(page, '/admin/#/settings');
+  const card = page.getByRole('region', { name: 'Installation' });
+  await card.getByText(info.version, { exact: true }).waitFor();
+  await card.getByText(`${server.url}/v1`).waitFor();
+  await page.getByRole('region', { name: 'Kept for' }).getByText(`${info.retention.audit_days} days`).first().waitFor();
+  await page.getByRole('region', { name: 'Limits' }).getByText('12 h').waitFor();
+  for (const provider of info.providers) {
+    await page.getByRole('region', { name: `Provider ${provider.name}` }).getByText(provider.base_url, { exact: true }).waitFor();
+    const rows = page.getByRole('region', { name: `Endpoints of ${provider.name}` }).first().getByRole('row');
+    expect(await rows.count()).toBe(provider.endpoints.length + 1);
+  }
+  await checkAccessibility(page);
+});
+
+test('a banner says on every screen that the demo provider is on', async ({ page }) => {
+  await signIn(page, '/admin/#/settings');
+  await page.getByRole('note').getByText('The demo provider is on').waitFor();
+  await page.goto('/admin/#/projects');
+  await page.getByRole('heading', { name: 'Projects' }).waitFor();
+  await page.getByRole('note').getByText('The demo provider is on').waitFor();
+});
+
+test('settings that cannot be read say why and try again', async ({ page, strict }) => {
+  strict.allow(/503 \(Service Unavailable\)/);
+  await page.route('**/manage/info', (route) =>
+    route.fulfill({ status: 503, contentType: 'application/problem+json', headers: { 'Retry-After': '0' }, body: JSON.stringify({ title: 'Service Unavailable', status: 503, detail: 'The store does not answer. Try again.' }) }));
+  await signIn(page, '/admin/#/settings');
+  await page.getByRole('alert').getByText('The store does not answer.').waitFor();
+  await checkAccessibility(page);
+  await page.unroute('**/manage/info');
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await page.getByRole('region', { name: 'Installation' }).waitFor();
+});

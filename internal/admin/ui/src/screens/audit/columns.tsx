@@ -1,0 +1,27 @@
+import { Anchor, Text } from '@mantine/core';
+import type { DataTableColumn } from 'mantine-datatable';
+
+import { StatusBadge } from '../../shared/StatusBadge';
+import { Time } from '../../shared/Time';
+import { changesOf, type Entry } from './entry';
+
+export function auditColumns(open: (e: Entry) => void): DataTableColumn<Entry>[] {
+  return [
+    { accessor: 'time', title: 'When', width: 140, render: (e) => <Time at={e.time} /> },
+    {
+      accessor: 'action', title: 'Action', width: 190,
+      render: (e) => <Anchor component="button" ta="start" className="wrap" onClick={(event) => { event.stopPropagation(); open(e); }}>{e.action}</Anchor>,
+    },
+    { accessor: 'outcome', title: 'Outcome', width: 110, render: (e) => <StatusBadge tone={e.outcome === 'done' ? 'good' : 'bad'}>{e.outcome}</StatusBadge> },
+    { accessor: 'actor', title: 'Who', width: 180, render: (e) => <span className="wrap">{e.actor}</span> },
+    { accessor: 'what', title: 'What', render: (e) => <Text size="sm" className="wrap" lineClamp={2}>{summary(e)}</Text> },
+  ];
+}
+
+/** An entry in a line: why it was refused, else what has changed. */
+function summary(e: Entry): string {
+  if (e.outcome === 'refused') {
+    return [e.reason, e.suppressed ? `and ${e.suppressed} more` : ''].filter(Boolean).join(', ') || 'no reason given';
+  }
+  return changesOf(e).map(({ field, before, after }) => (before === undefined ? `${field}: ${after}` : `${field}: ${before} → ${after ?? 'none'}`)).join('; ');
+}

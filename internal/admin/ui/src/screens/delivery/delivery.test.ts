@@ -1,0 +1,10 @@
+import { expect, test } from 'vitest';
+
+import { testResult } from './destination';
+
+test('the result of a test says what became of the event, and why', () => {
+  expect(testResult('file', { event_id: '', result: 'delivered', duration_ms: 3 })).toEqual({ good: true, text: 'file has taken the test event.' });
+  expect(testResult('hook', { event_id: '', result: 'queued' }).good).toBe(true);
+  expect(testResult('hook', { event_id: '', result: 'refused', error: '400: no' })).toEqual({ good: false, text: 'hook will never take the test event: 400: no' });
+  expect(testResult('hook', { event_id: '', result: 'failed' })).toEqual({ good: false, text: 'hook did not take the test event now.' });
+});
