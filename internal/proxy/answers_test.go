@@ -16,6 +16,7 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -422,4 +423,50 @@ func TestALargeUploadNeedsNoMemory(t *testing.T) {
 		require.EqualValues(t, size, e.Request.Bytes)
 		require.Equal(t, block[:requestHead], string(e.Request.Body.Head))
 	}
+}
+
+// perStream is what a stream may take of memory, 336 KiB of it for what is captured.
+const perStream = 512 << 10
+
+// TestAStreamWhoseCallerDoesNotReadTakesLittleMemory, however much its upstream has to say.
+func TestAStreamWhoseCallerDoesNotReadTakesLittleMemory(t *testing.T) {
+	const streams = 16
+	event := "data: " + strings.Repeat("x", 4<<10) + "\n\n" // the upstream of the test is in the same memory
+	var sent atomic.Int64
+	o := serveOrigin(t, func(c *call) {
+		c.write(streamHead)
+		for !c.broken {
+			c.chunk(event)
+			sent.Add(1)
+		}
+	})
+	p := newProxy(t, o.URL)
+	token := p.mint(t)
+	require.Equal(t, http.StatusNotFound, p.ask(t, token, "GET", "/v1/none", "").StatusCode, "what there is once is there")
+	before := heapInUse()
+	for range streams {
+		fmt.Fprintf(p.dial(t), "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: 2\r\n\r\n{}", token)
+	}
+	stuck, since := int64(0), time.Now() // all are, once nothing has moved for a while
+	eventually(t, "the upstream cannot send any more", func() bool {
+		if n := sent.Load(); n != stuck || n < streams*(responseHead+responseTail)/int64(len(event)) {
+			stuck, since = n, time.Now()
+		}
+		return time.Since(since) > 300*time.Millisecond
+	})
+	each := int64(0)
+	eventually(t, "a stream takes what it may", func() bool { // not at once where the machine is busy: what was garbage a moment ago counts too
+		each = (heapInUse() - before) / streams
+		return each < perStream
+	})
+	t.Logf("%d KiB a stream", each>>10)
+}
+
+// heapInUse is what is reachable on the heap.
+func heapInUse() int64 {
+	runtime.GC()
+	runtime.GC() // what pools held
+	var m runtime.MemStats
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }
