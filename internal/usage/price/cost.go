@@ -30,14 +30,12 @@ var suffixes = map[string]string{"": "", "priority": "_priority", "flex": "_flex
 // bill collects what is known; once a part is unknown, all of it is.
 type bill struct {
 	prices prices
-	above  string // the suffix of prices for long prompts, "" for others
-	tier   string // the suffix of the tier
-	parts  []part
+	above  string   // the suffix of prices for long prompts, "" for others
+	tier   string   // the suffix of the tier
+	parts  [12]part // more than a bill has
+	n      int      // of parts
 	broken bool
 }
-
-// mostParts is how many parts a bill has at most.
-const mostParts = 12
 
 // cost is the exact cost of a usage in USD, rounded once, and whether it is known.
 func (m model) cost(u *llmproxy.Usage) (usd float64, ok bool) {
@@ -49,7 +47,7 @@ func (m model) cost(u *llmproxy.Usage) (usd float64, ok bool) {
 	if !ok {
 		return 0, false
 	}
-	b := &bill{prices: m.prices, tier: tier, parts: make([]part, 0, mostParts)}
+	b := &bill{prices: m.prices, tier: tier}
 	switch {
 	case u.Input == nil && d.Seconds != nil:
 		seconds := new(big.Rat).SetFloat64(*d.Seconds)
@@ -68,7 +66,7 @@ func (m model) cost(u *llmproxy.Usage) (usd float64, ok bool) {
 	if b.broken {
 		return 0, false
 	}
-	return total(b.parts), true
+	return total(b.parts[:b.n]), true
 }
 
 // input adds the prompt: what was cached, heard or seen has prices of its own.
@@ -118,7 +116,8 @@ func (b *bill) add(p part, fields ...string) {
 	for _, field := range fields {
 		if usd := b.price(field); usd != "" {
 			p.price = newPrice(usd)
-			b.parts = append(b.parts, p)
+			b.parts[b.n] = p
+			b.n++
 			return
 		}
 	}
