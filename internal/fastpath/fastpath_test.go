@@ -272,6 +272,26 @@ func TestAnswersAreAsNetHTTPWritesThem(t *testing.T) {
 			w.Header().Set("Etag", `"a"`)
 			w.WriteHeader(http.StatusNotModified)
 		},
+		"/unknown": func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "5")
+			w.Header().Set("Content-Type", "text/plain")
+			w.WriteHeader(http.StatusNotModified)
+		},
+		"/changed": func(w http.ResponseWriter, _ *http.Request) {
+			typed(w)
+			w.Header().Set("Content-Length", "5")
+			w.WriteHeader(200)
+			w.Header().Del("Content-Length")
+			w.Header().Set("X-Late", "a")
+			_, _ = io.WriteString(w, "hello")
+		},
+		"/late": func(w http.ResponseWriter, _ *http.Request) {
+			typed(w)
+			_, _ = io.WriteString(w, "hello")
+			w.Header().Set("Content-Length", "4")
+			w.Header().Set("Connection", "close")
+			w.Header().Set("X-Late", "a")
+		},
 		"/early": func(w http.ResponseWriter, _ *http.Request) {
 			w.Header().Set("Link", "</a>")
 			w.WriteHeader(103)

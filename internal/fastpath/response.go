@@ -29,18 +29,20 @@ type response struct {
 	length  int64 // of the answer's body as its header says, -1 if it does not
 	passed  int64 // bytes of the body that were given
 	waiting []byte
-	sent    bool // the head is in what is gathered, or has gone out
+	sent    bool // all of the head is in what is gathered, or has gone out
 	chunked bool
-	bare    bool // the answer has no body (RFC 9110, section 6.4.1)
 	close   bool // the connection ends with this answer
 	timed   bool // a deadline was set
 	failed  error
+
+	bodyless bool // its status allows no body (RFC 9110, section 6.4.1)
 }
 
 // Header implements [http.ResponseWriter].
 func (w *response) Header() http.Header { return w.header }
 
-// WriteHeader implements [http.ResponseWriter]. Statuses of 1xx go out at once, but for 101.
+// WriteHeader implements [http.ResponseWriter]. Statuses of 1xx go out at once, but for 101. The header is as it is now: what the handler does
+// to it afterwards could belie how the body is sent.
 func (w *response) WriteHeader(status int) {
 	if w.status != 0 {
 		return
@@ -53,11 +55,26 @@ func (w *response) WriteHeader(status int) {
 		return
 	}
 	w.status = status
-	w.bare = w.head || status == http.StatusNoContent || status == http.StatusNotModified
-	if status == http.StatusNoContent {
-		delete(w.header, "Content-Length")
+	w.bodyless = status < 200 || status == http.StatusNoContent || status == http.StatusNotModified
+	w.setLength()
+	if status == http.StatusNotModified {
+		delete(w.header, "Content-Type") // as net/http does: the client knows it
 	}
-	if values := w.header["Content-Length"]; len(values) == 1 {
+	w.close = httpguts.HeaderValuesContainsToken(w.header["Connection"], "close")
+	w.startLine(status)
+	for name, values := range w.header {
+		if name != "Connection" && name != "Transfer-Encoding" {
+			w.fields(name, values)
+		}
+	}
+	if _, said := w.header["Date"]; !said {
+		w.c.out = append(append(append(w.c.out, "Date: "...), dateNow()...), "\r\n"...)
+	}
+}
+
+// setLength takes the length that the header says, or takes it out of the header where it says none or there is no body.
+func (w *response) setLength() {
+	if values := w.header["Content-Length"]; len(values) == 1 && !w.bodyless {
 		if n, err := strconv.ParseInt(values[0], 10, 64); err == nil && n >= 0 {
 			w.length = n
 			return
@@ -103,24 +120,15 @@ func (w *response) fields(name string, values []string) {
 	}
 }
 
-// sendHead gathers the head. known says that the body is all there, and n bytes long.
-func (w *response) sendHead(n int, known bool) {
+// endHead gathers the rest of the head. known says that the body is all there, and n bytes long.
+func (w *response) endHead(n int, known bool) {
 	if w.status == 0 {
 		w.WriteHeader(http.StatusOK)
 	}
 	w.sent = true
-	w.startLine(w.status)
-	w.close = w.close || w.wantsClose()
-	for name, values := range w.header {
-		if name != "Connection" && name != "Transfer-Encoding" {
-			w.fields(name, values)
-		}
-	}
-	if _, said := w.header["Date"]; !said {
-		w.c.out = append(append(append(w.c.out, "Date: "...), dateNow()...), "\r\n"...)
-	}
+	w.close = w.close || w.mustClose()
 	switch {
-	case w.length >= 0 || w.status == http.StatusNoContent || w.status == http.StatusNotModified:
+	case w.length >= 0 || w.bodyless:
 	case known && (!w.head || n > 0):
 		w.length = int64(n)
 		w.c.out = append(strconv.AppendInt(append(w.c.out, "Content-Length: "...), w.length, 10), "\r\n"...)
@@ -134,14 +142,8 @@ func (w *response) sendHead(n int, known bool) {
 	w.c.out = append(w.c.out, "\r\n"...)
 }
 
-// wantsClose reports whether the connection is to end: the handler says so, no request is taken any more, or too much of the request's
-// body was not read.
-func (w *response) wantsClose() bool {
-	for _, v := range w.header["Connection"] {
-		if httpguts.HeaderValuesContainsToken([]string{v}, "close") {
-			return true
-		}
-	}
+// mustClose reports whether the connection is to end: no request is taken any more, or too much of the request's body was not read.
+func (w *response) mustClose() bool {
 	return w.c.l.closing.Load() || w.body != nil && !w.body.ended() && w.body.left.Load() > maxUnread
 }
 
@@ -154,12 +156,12 @@ func (w *response) Write(p []byte) (int, error) {
 		return 0, w.failed
 	}
 	w.passed += int64(len(p))
+	if w.bodyless && !w.head {
+		return 0, http.ErrBodyNotAllowed
+	}
 	if w.length >= 0 && w.passed > w.length && !w.head {
 		w.passed -= int64(len(p))
 		return 0, http.ErrContentLength
-	}
-	if w.bare && !w.head {
-		return 0, http.ErrBodyNotAllowed
 	}
 	if !w.sent && w.length < 0 && len(w.waiting)+len(p) <= waitSpace {
 		w.waiting = append(w.waiting, p...)
@@ -176,7 +178,7 @@ func (w *response) Write(p []byte) (int, error) {
 // release gathers the head, if it is not yet, and what waited for the end of the body. whole says that it has come.
 func (w *response) release(whole bool) {
 	if !w.sent {
-		w.sendHead(len(w.waiting), whole)
+		w.endHead(len(w.waiting), whole)
 	}
 	if len(w.waiting) > 0 {
 		w.data(w.waiting)
@@ -187,7 +189,7 @@ func (w *response) release(whole bool) {
 // data gathers bytes of the body, or writes them where they are many.
 func (w *response) data(p []byte) {
 	c := w.c
-	if w.bare {
+	if w.head || w.bodyless {
 		return
 	}
 	if w.chunked {
@@ -246,7 +248,7 @@ func (w *response) finish() bool {
 		w.c.out = append(w.c.out, "0\r\n\r\n"...)
 	}
 	w.flushOut()
-	return w.failed == nil && (w.bare || w.length < 0 || w.passed == w.length)
+	return w.failed == nil && (w.head || w.bodyless || w.length < 0 || w.passed == w.length)
 }
 
 // SetReadDeadline bounds reading the request's body.
