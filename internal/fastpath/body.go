@@ -3,13 +3,15 @@ package fastpath
 import (
 	"io"
 	"net/http"
+	"sync"
 	"sync/atomic"
 )
 
-// body is the body of a request. It may be read by one goroutine at a time, which need not be the handler's.
+// body is the body of a request. Whoever reads it need not be the handler's goroutine, and may still do so when the handler has returned.
 type body struct {
 	c      *conn
-	left   atomic.Int64 // bytes that are still to come; written by whoever reads
+	mu     sync.Mutex   // held while it is read
+	left   atomic.Int64 // bytes that are still to come; written with mu held
 	over   atomic.Bool
 	closed atomic.Bool // the handler has returned
 }
@@ -19,12 +21,15 @@ func (b *body) ended() bool { return b == nil || b.over.Load() }
 
 // Read implements [io.Reader]. The last bytes come together with [io.EOF].
 func (b *body) Read(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if b.closed.Load() {
 		return 0, http.ErrBodyReadAfterClose
 	}
 	return b.read(p)
 }
 
+// read is Read with mu held.
 func (b *body) read(p []byte) (n int, err error) {
 	left := b.left.Load()
 	if left == 0 {
@@ -60,16 +65,26 @@ func (b *body) Close() error {
 	return nil
 }
 
-// discard reads what is left, if that is no more than most, and reports whether the next request can be read.
-func (b *body) discard(most int64) bool {
+// discard reads what is left, if that is no more than most, and reports whether the next request can be read. It takes no longer than the
+// deadline that the handler has set, if it has, or than a head may.
+func (b *body) discard(most int64, timed bool) bool {
 	b.closed.Store(true)
-	switch left := b.left.Load(); {
-	case left == 0: // as after nearly every request: space, which escapes, must not be made for those
+	if b.ended() {
 		return true
-	case left > most:
+	}
+	if b.left.Load() > most {
 		return false
 	}
-	space := make([]byte, 4<<10)
+	if !b.mu.TryLock() { // it is being read
+		_ = b.c.rwc.SetReadDeadline(past) // if it fails the read has ended too
+		b.mu.Lock()
+		timed = false
+	}
+	defer b.mu.Unlock()
+	if !timed && b.c.limit(b.c.l.cfg.HeaderTimeout) != nil {
+		return false
+	}
+	space := make([]byte, 4<<10) // it escapes, so it is made for bodies that are left alone
 	for b.left.Load() > 0 {
 		if _, err := b.read(space); err != nil && err != io.EOF { //nolint:errorlint // as read returns it
 			return false

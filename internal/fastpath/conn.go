@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"runtime/debug"
 	"sync"
 	"time"
@@ -31,6 +32,7 @@ type conn struct {
 	buf      []byte // what was read and not used is buf[from:to]
 	from, to int
 	out      []byte // what is to be written
+	posted   bool   // the last request was a POST
 
 	watch *time.Timer   // starts the watching of a request that takes long
 	ended chan struct{} // that watching has ended, where somebody waits for it
@@ -56,14 +58,18 @@ func newConn(l *Listener, rwc net.Conn) *conn {
 func (c *conn) serve() {
 	defer c.l.end(c)
 	defer c.cancel()
+	ours := true
+	defer func() {
+		if ours { // also where a handler has ended its goroutine
+			_ = c.rwc.Close()
+		}
+	}()
 	timeout := c.l.cfg.HeaderTimeout
 	for {
 		request, length := c.next(timeout)
 		if request == nil {
-			if length > 0 {
+			if ours = length == 0; !ours {
 				c.l.handOver(c.rwc, c.buf[c.from:c.to])
-			} else {
-				_ = c.rwc.Close()
 			}
 			return
 		}
@@ -75,14 +81,35 @@ func (c *conn) serve() {
 	}
 }
 
+// maxEmpty is how many bytes of empty lines are passed over behind a POST: there are clients that send them, and net/http forgives as many
+// (RFC 9112, section 2.2).
+const maxEmpty = 4
+
+// waitForFirst waits for the first byte of a request, and reports whether it has come.
+func (c *conn) waitForFirst(timeout time.Duration) bool {
+	empty := 0
+	if c.posted {
+		empty = maxEmpty
+	}
+	for {
+		for ; empty > 0 && c.from < c.to && (c.buf[c.from] == '\r' || c.buf[c.from] == '\n'); empty-- {
+			c.from++
+		}
+		if c.from < c.to {
+			return true
+		}
+		c.from, c.to = 0, 0
+		if c.limit(timeout) != nil || !c.setIdle(true) || c.read() != nil || !c.setIdle(false) {
+			return false
+		}
+	}
+}
+
 // next waits for the next request. It returns the request and the length of its head; no request and the length of what came if that is not
 // plain; and nothing if nothing came.
 func (c *conn) next(timeout time.Duration) (*http.Request, int) {
-	if c.from == c.to {
-		c.from, c.to = 0, 0
-		if c.limit(timeout) != nil || !c.setIdle(true) || c.read() != nil || !c.setIdle(false) {
-			return nil, 0
-		}
+	if !c.waitForFirst(timeout) {
+		return nil, 0
 	}
 	end := headEnd(c.buf[c.from:c.to])
 	if end == 0 {
@@ -92,8 +119,13 @@ func (c *conn) next(timeout time.Duration) (*http.Request, int) {
 		}
 	}
 	for end == 0 {
-		if c.to == len(c.buf) || c.read() != nil {
-			return nil, c.to // net/http knows what to say
+		if c.to == len(c.buf) {
+			return nil, c.to
+		}
+		if err := c.read(); isDeadline(err) {
+			return nil, 0 // net/http would say nothing either
+		} else if err != nil {
+			return nil, c.to // it knows what to say
 		}
 		end = headEnd(c.buf[:c.to])
 	}
@@ -149,6 +181,7 @@ func (c *conn) exchange(r *http.Request) bool {
 	defer cancel()
 	r = r.WithContext(ctx)
 	r.RemoteAddr = c.remote
+	c.posted = r.Method == http.MethodPost
 	w := &response{c: c, head: r.Method == http.MethodHead, header: make(http.Header, 8), length: -1}
 	if r.ContentLength > 0 {
 		w.body = &body{c: c}
@@ -159,7 +192,6 @@ func (c *conn) exchange(r *http.Request) bool {
 	whole := c.handle(w, r)
 	c.stopWatching()
 	if !whole || !w.finish() {
-		_ = c.rwc.Close()
 		return false
 	}
 	if !c.end(w) {
@@ -169,12 +201,11 @@ func (c *conn) exchange(r *http.Request) bool {
 	return true
 }
 
-// linger ends the connection in such a way that the client reads the answer to its end.
+// linger waits before the end of the connection, so that the client reads the answer to its end.
 func (c *conn) linger() {
 	if closeWrite(c.rwc) == nil && c.limit(lingerFor) == nil {
 		_, _ = io.Copy(io.Discard, c.rwc) // until the client has closed its side, or the time is over
 	}
-	_ = c.rwc.Close()
 }
 
 // handle runs the handler and reports whether it returned.
@@ -215,12 +246,12 @@ func (c *conn) watchClient() {
 		return // the next request has begun to come
 	}
 	c.watching = true
+	_ = c.rwc.SetReadDeadline(time.Time{}) // the handler's was for the body; if this fails the read ends too
 	c.mu.Unlock()
 	n, err := c.rwc.Read(c.extraBuf[:])
 	c.mu.Lock()
 	c.watching, c.extra = false, n == 1
-	var timeout net.Error
-	if err != nil && !(c.stopping && errors.As(err, &timeout) && timeout.Timeout()) {
+	if err != nil && !(c.stopping && isDeadline(err)) {
 		c.gone = true
 		c.cancel()
 	}
@@ -255,8 +286,11 @@ func (c *conn) end(w *response) bool {
 	if w.close || c.gone || c.l.closing.Load() {
 		return false
 	}
-	if w.body != nil && !w.body.discard(maxUnread) {
+	if w.body != nil && !w.body.discard(maxUnread, w.timed) {
 		return false
+	}
+	if cap(c.out) > 2*outSpace {
+		c.out = nil // a large head was in it
 	}
 	if c.extra {
 		c.buf[0], c.from, c.to, c.extra = c.extraBuf[0], 0, 1, false
@@ -266,9 +300,10 @@ func (c *conn) end(w *response) bool {
 
 // lost notes that the connection is broken: whoever works for the client can stop.
 func (c *conn) lost(err error) {
-	var timeout net.Error
-	if errors.As(err, &timeout) && timeout.Timeout() {
-		return
+	if !isDeadline(err) {
+		c.cancel()
 	}
-	c.cancel()
 }
+
+// isDeadline reports whether a deadline has passed. The time-outs of TCP itself are not among them: they end a connection.
+func isDeadline(err error) bool { return errors.Is(err, os.ErrDeadlineExceeded) }

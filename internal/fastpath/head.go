@@ -8,9 +8,6 @@ import (
 	"strings"
 )
 
-// endOfHead ends a head.
-var endOfHead = []byte("\r\n\r\n")
-
 // maxLength is the longest Content-Length in digits.
 const maxLength = 18
 
@@ -164,11 +161,20 @@ func isHost(s string) bool {
 	return s != ""
 }
 
-// headEnd is the length of the head that b begins with, 0 if b has not all of it.
+// headEnd is the length of the head that b begins with, 0 if b has not all of it. An empty line ends it, also one that is a mere line feed: such
+// a head is not plain, but nothing more needs to come for net/http to answer it.
 func headEnd(b []byte) int {
-	i := bytes.Index(b, endOfHead)
-	if i < 0 {
-		return 0
+	for end := 0; ; {
+		i := bytes.IndexByte(b[end:], '\n')
+		if i < 0 {
+			return 0
+		}
+		end += i + 1
+		switch rest := b[end:]; {
+		case len(rest) >= 1 && rest[0] == '\n':
+			return end + 1
+		case len(rest) >= 2 && rest[0] == '\r' && rest[1] == '\n':
+			return end + 2
+		}
 	}
-	return i + len(endOfHead)
 }

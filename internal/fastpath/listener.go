@@ -17,9 +17,10 @@ type Config struct {
 	Handler http.Handler
 	// Takes reports whether a request for this target (path and query, as they came) is the handler's. Nil takes all.
 	Takes func(target string) bool
-	// BaseContext is the parent of each request's context; nil is [context.Background].
+	// BaseContext is the parent of each request's context, which adds [http.LocalAddrContextKey] alone; nil is [context.Background].
 	BaseContext context.Context
-	// HeaderTimeout is how long the first head on a connection may take to come, IdleTimeout any later one. 0 is no limit.
+	// HeaderTimeout is how long a head may take to come, and the rest of a body that the handler has not read; IdleTimeout is how long a
+	// connection waits for its next request. 0 is no limit.
 	HeaderTimeout, IdleTimeout time.Duration
 	// WatchAfter is how long a request takes before its connection is watched, so that its context ends when the client leaves. 0 is 100 ms.
 	WatchAfter time.Duration
