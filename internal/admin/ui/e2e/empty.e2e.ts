@@ -9,3 +9,16 @@ test('without a project the screen says what one is and how to get it', async ({
   await page.getByText('llm-proxy manage project create').waitFor();
   await checkAccessibility(page);
 });
+
+test('without a token the screen says what one is and how to get it', async ({ page }) => {
+  await page.route('**/manage/tokens?*', (route) => route.fulfill({ json: [] })); // those of a deleted project stay in the list for a time
+  await signIn(page, '/admin/#/tokens');
+  await page.getByRole('heading', { name: 'No token yet' }).waitFor();
+  await page.getByText('llm-proxy manage token generate').waitFor();
+  await checkAccessibility(page);
+  await page.keyboard.press('Control+K');
+  await page.getByLabel('Find a screen or an action').fill('create a tok');
+  await page.keyboard.press('Enter');
+  const form = page.getByRole('dialog', { name: 'Create token' });
+  await form.getByRole('link', { name: 'create a project' }).waitFor();
+});

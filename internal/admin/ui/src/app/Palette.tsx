@@ -16,6 +16,7 @@ export function Palette() {
       group: 'Actions',
       actions: [
         { id: 'new-project', label: 'Create a project', leftSection: <IconPlus size={18} />, onClick: () => void navigate({ to: '/projects', search: { edit: 'new' } }) },
+        { id: 'new-token', label: 'Create a token', leftSection: <IconPlus size={18} />, onClick: () => void navigate({ to: '/tokens', search: { create: true } }) },
         { id: 'light', label: 'Light colours', leftSection: <IconSun size={18} />, onClick: () => setColorScheme('light') },
         { id: 'dark', label: 'Dark colours', leftSection: <IconMoon size={18} />, onClick: () => setColorScheme('dark') },
         { id: 'sign-out', label: 'Sign out', leftSection: <IconLogout size={18} />, onClick: leave },

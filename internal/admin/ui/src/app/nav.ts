@@ -1,4 +1,4 @@
-import { IconClipboardList, IconFolders, IconSend, IconSettings, type Icon } from '@tabler/icons-react';
+import { IconClipboardList, IconFolders, IconKey, IconSend, IconSettings, type Icon } from '@tabler/icons-react';
 
 /** A screen in the header, the phone's menu, the palette and the keyboard's `g` sequences. */
 export interface NavItem {
@@ -6,7 +6,8 @@ export interface NavItem {
     | '/projects'
     | '/audit'
     | '/delivery'
-    | '/settings';
+    | '/settings'
+    | '/tokens';
   label: string;
   icon: Icon;
   key: string; // pressed after g
@@ -15,6 +16,7 @@ export interface NavItem {
 /** In the order of the header: overview, projects, tokens, requests, audit, delivery, playground, settings. */
 export const nav: NavItem[] = [
   { to: '/projects', label: 'Projects', icon: IconFolders, key: 'p' },
+  { to: '/tokens', label: 'Tokens', icon: IconKey, key: 't' },
   { to: '/audit', label: 'Audit', icon: IconClipboardList, key: 'a' },
   { to: '/delivery', label: 'Delivery', icon: IconSend, key: 'd' },
   { to: '/settings', label: 'Settings', icon: IconSettings, key: 's' },

@@ -5,6 +5,7 @@ import { TableSkeleton } from '../shared/Skeletons';
 import { parseRange } from '../shared/timeRange';
 import { parseAuditSearch } from '../screens/audit/search';
 import { parseProjectsSearch } from '../screens/projects/search';
+import { parseTokensSearch } from '../screens/tokens/search';
 import { NotFound } from './NotFound';
 import { Shell } from './Shell';
 
@@ -45,8 +46,25 @@ const settings = createRoute({
   component: lazyRouteComponent(() => import('../screens/settings/SettingsScreen'), 'SettingsScreen'),
 });
 
+const tokens = createRoute({
+  getParentRoute: () => root,
+  path: '/tokens',
+  validateSearch: parseTokensSearch,
+  component: lazyRouteComponent(() => import('../screens/tokens/TokensScreen'), 'TokensScreen'),
+});
+
+const token = createRoute({
+  getParentRoute: () => root,
+  path: '/tokens/$id',
+  component: lazyRouteComponent(() => import('../screens/token/TokenScreen'), 'TokenScreen'),
+});
+
 export const router = createRouter({
-  routeTree: root.addChildren([index, projects, audit, delivery, settings]),
+  routeTree: root.addChildren([
+    index, projects,
+    tokens, token,
+    audit, delivery, settings,
+  ]),
   history: createHashHistory(), // S3 has no rule that would answer other paths with the page
   defaultPreload: 'intent',
   defaultPendingComponent: () => <TableSkeleton label="the screen" />,

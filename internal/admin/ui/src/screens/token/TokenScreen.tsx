@@ -1,0 +1,5 @@
+import { Page } from '../../app/Page';
+
+export function TokenScreen() {
+  return <Page title="Token">{null}</Page>;
+}
