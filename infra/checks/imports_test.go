@@ -25,7 +25,7 @@ type goPackage struct {
 // features and adapters never import each other, and not one the other; a feature declares the interface it needs.
 var featuresAndAdapters = []string{
 	"internal/proxy", "internal/manage", "internal/admin", "internal/dispatch", "internal/bench", "internal/redrive", "internal/auditrelay",
-	"internal/store/dynamo", "internal/store/sqlite", "internal/bus/eventbridge", "internal/bus/spool", "internal/seal", "internal/lambdahttp",
+	"internal/store/dynamo", "internal/store/sqlite", "internal/bus/eventbridge", "internal/bus/spool", "internal/seal", "internal/lambdahttp", "internal/fastpath",
 }
 
 // shared are the packages that features and adapters stand on.
@@ -66,6 +66,8 @@ func TestTheRulesFindWhatTheyForbid(t *testing.T) {
 		"a feature with an adapter":               {path: "internal/proxy", needs: []string{"internal/seal"}, wants: "imports internal/seal"},
 		"an adapter with a feature":               {path: "internal/store/sqlite", needs: []string{"internal/manage"}, wants: "imports internal/manage"},
 		"two adapters":                            {path: "internal/bus/spool", needs: []string{"internal/store/sqlite"}, wants: "imports internal/store/sqlite"},
+		"a door with a feature":                   {path: "internal/fastpath", needs: []string{"internal/proxy"}, wants: "imports internal/proxy"},
+		"a feature with a door":                   {path: "internal/proxy", needs: []string{"internal/fastpath"}, wants: "imports internal/fastpath"},
 		"a feature with a stand-in":               {path: "internal/manage", needs: []string{"internal/demo"}, wants: "imports internal/demo"},
 		"a part of a feature":                     {path: "internal/proxy/h1", needs: []string{"internal/dispatch"}, wants: "imports internal/dispatch"},
 		"a shared package with a feature":         {path: "internal/usage", needs: []string{"internal/proxy"}, wants: "imports internal/proxy"},
