@@ -43,7 +43,7 @@ func TestAStormMixesNothingUp(t *testing.T) {
 		case "key":
 			c.write(withLength("401 No", "", id))
 		case "excess":
-			c.write(withLength("200 OK", "", id), "more")
+			c.write(withLength("200 OK", "", id) + "more") // in one write: what came later would spoil the next request over the connection
 		case "stream", "leave", "early":
 			c.write(streamHead)
 			for range 5 {
