@@ -142,21 +142,25 @@ type usageRow struct {
 // thousand costs a look at its counters; the largest are then read by themselves, and the others are what they leave of everything.
 func (in *usageInput) readTop(ctx context.Context, ledger Ledger, f llmproxy.UsageFilter) ([]usageRow, error) {
 	counters := f
-	counters.Bucket, counters.NoTimes = 0, true
+	counters.Bucket, counters.Sizes = 0, true
 	groups, err := ledger.Usage(ctx, counters)
 	if err != nil {
 		return nil, err
 	}
 	size := sizes[in.TopBy]
-	slices.SortStableFunc(groups, func(a, b llmproxy.UsageRow) int { return size(&b.Tally, &a.Tally) })
+	order := make([]*llmproxy.UsageRow, len(groups)) // rows are large, and there may be many
+	for i := range groups {
+		order[i] = &groups[i]
+	}
+	slices.SortStableFunc(order, func(a, b *llmproxy.UsageRow) int { return size(&b.Tally, &a.Tally) })
 	var out []usageRow
-	for i := range groups[:min(len(groups), in.Top)] {
-		rows, err := ledger.Usage(ctx, narrowed(f, groups[i].UsageGroup))
+	for _, group := range order[:min(len(order), in.Top)] {
+		rows, err := ledger.Usage(ctx, narrowed(f, group.UsageGroup))
 		if err != nil {
 			return nil, err
 		}
 		for _, row := range rows {
-			if row.UsageGroup == groups[i].UsageGroup { // one that is not known narrows nothing
+			if row.UsageGroup == group.UsageGroup { // one that is not known narrows nothing
 				out = append(out, usageRow{UsageRow: row})
 			}
 		}

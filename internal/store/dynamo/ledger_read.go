@@ -257,7 +257,7 @@ func addSums(sums *llmproxy.UsageSums, f *llmproxy.UsageFilter, day string, rows
 		if key.hour < from || key.hour >= to || !f.ProjectID.IsZero() && key.ProjectID != f.ProjectID || f.Model != "" && key.Model != llmproxy.ModelKey(f.Model) {
 			continue
 		}
-		if err := addSum(sums.Of(key.hour, key.UsageGroup), row, !f.NoTimes); err != nil {
+		if err := addSum(sums.Of(key.hour, key.UsageGroup), row, !f.Sizes); err != nil {
 			return err
 		}
 	}

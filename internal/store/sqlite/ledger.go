@@ -24,6 +24,9 @@ const ledgerChunk = 32
 const hourColumns = `requests, errors, metered, estimated, priced, input, input_events, output, output_events, total, total_events,
   cached, cached_events, cache_write, cache_write_events, reasoning, reasoning_events, cost_micro, cost_pico, latency, first_byte`
 
+// sizeColumns are those of a tally's sizes, in their order.
+const sizeColumns = `requests, errors, input, output, total, cost_micro, cost_pico`
+
 const (
 	ledgerInsertSQL = `INSERT OR IGNORE INTO ledger_requests (id, project_id, token_id, model, status, outcome, record) VALUES (?,?,?,?,?,?,?)`
 	ledgerLostSQL   = `SELECT record FROM ledger_requests WHERE id = ? AND outcome = 'lost'`
@@ -276,18 +279,19 @@ func (t *tallies) change(bind func(*sqlite.Stmt), change *llmproxy.Tally) error 
 	return step(w)
 }
 
-// addCounters adds the counters of the tally that begins at a column, and returns the column after them.
-func addCounters(t *llmproxy.Tally, row *sqlite.Stmt, column int) int {
-	for _, n := range t.Counters() {
-		*n += row.ColumnInt64(column)
-		column++
+// addSizes adds what the columns of sizeColumns say, from a column on.
+func addSizes(t *llmproxy.Tally, row *sqlite.Stmt, column int) {
+	for i, n := range t.Sizes() {
+		*n += row.ColumnInt64(column + i)
 	}
-	return column
 }
 
 // addTally adds the tally that begins at a column.
 func addTally(t *llmproxy.Tally, row *sqlite.Stmt, column int) error {
-	column = addCounters(t, row, column)
+	for _, n := range t.Counters() {
+		*n += row.ColumnInt64(column)
+		column++
+	}
 	for _, h := range []*llmproxy.Histogram{&t.Latency, &t.FirstByte} {
 		var room [512]byte
 		data := room[:0]

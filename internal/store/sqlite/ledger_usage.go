@@ -59,22 +59,17 @@ func idOf(u llmproxy.UUID) func(*sqlite.Stmt, int) {
 // usageParts are the queries that a filter needs. Where nothing is asked of tokens, few rows have the answer, and for whole days fewer.
 func usageParts(f *llmproxy.UsageFilter) (parts []usagePart) {
 	from, to := llmproxy.HourOf(f.From), llmproxy.HourOf(f.To)
+	columns := hourColumns
+	if f.Sizes {
+		columns = sizeColumns
+	}
 	if !f.TokenID.IsZero() || slices.Contains(f.By, llmproxy.ByToken) {
 		step := to - from
 		if f.TokenID.IsZero() { // all rows of that time: on as many processors as there are
 			step = max((to-from+usageReaders-1)/usageReaders, 1)
 		}
 		for begin := from; begin < to; begin += step {
-			parts = append(parts, usagePart{query: `SELECT hour, project_id, token_id, model, ` + hourColumns + ` FROM ledger_hours WHERE true`})
-			p := &parts[len(parts)-1]
-			p.and("hour >= ?", whole(begin))
-			p.and("hour < ?", whole(min(begin+step, to)))
-			if !f.TokenID.IsZero() {
-				p.and("token_id = ?", idOf(f.TokenID.UUID))
-			}
-			if !f.ProjectID.IsZero() {
-				p.and("project_id = ?", idOf(f.ProjectID.UUID))
-			}
+			parts = append(parts, ofTokens(f, columns, begin, min(begin+step, to)))
 		}
 	} else {
 		days, daysEnd := to, to // hours, then days, then hours
@@ -85,7 +80,7 @@ func usageParts(f *llmproxy.UsageFilter) (parts []usagePart) {
 			if span.from >= span.to && len(parts) > 0 {
 				continue
 			}
-			parts = append(parts, usagePart{query: `SELECT start, project_id, zeroblob(16), model, ` + hourColumns + ` FROM ledger_sums WHERE true`})
+			parts = append(parts, usagePart{query: `SELECT start, project_id, zeroblob(16), model, ` + columns + ` FROM ledger_sums WHERE true`})
 			p := &parts[len(parts)-1]
 			p.and("hours = ?", whole(span.hours))
 			p.and("start >= ?", whole(span.from))
@@ -108,6 +103,31 @@ func usageParts(f *llmproxy.UsageFilter) (parts []usagePart) {
 	return parts
 }
 
+// ofTokens is the query for the hours of tokens from one to before another.
+func ofTokens(f *llmproxy.UsageFilter, columns string, from, to int64) usagePart {
+	query, ofToken, ofProject := `SELECT hour, project_id, token_id, model, `+columns, !f.TokenID.IsZero(), !f.ProjectID.IsZero()
+	if ofProject && !ofToken { // a project's rows of an hour stand together: from each hour to the next
+		p := usagePart{query: `WITH RECURSIVE span (at) AS (SELECT ? UNION ALL SELECT at + 1 FROM span WHERE at + 1 < ?) ` + query +
+			` FROM span CROSS JOIN ledger_hours ON hour = at WHERE true`, bind: []func(*sqlite.Stmt, int){whole(from), whole(to)}}
+		p.and("project_id = ?", idOf(f.ProjectID.UUID))
+		return p
+	}
+	query += ` FROM ledger_hours`
+	if f.Sizes && !ofToken {
+		query += ` INDEXED BY ledger_hours_sizes` // which has all that is asked for
+	}
+	p := usagePart{query: query + ` WHERE true`}
+	p.and("hour >= ?", whole(from))
+	p.and("hour < ?", whole(to))
+	if ofToken {
+		p.and("token_id = ?", idOf(f.TokenID.UUID))
+	}
+	if ofProject {
+		p.and("project_id = ?", idOf(f.ProjectID.UUID))
+	}
+	return p
+}
+
 // addUsage reads a part over a connection of its own.
 func (s *Store) addUsage(ctx context.Context, sums *llmproxy.UsageSums, f *llmproxy.UsageFilter, part *usagePart) (err error) {
 	conn, err := sqlite.OpenConn(s.path, sqlite.OpenReadOnly)
@@ -123,6 +143,9 @@ func (s *Store) addUsage(ctx context.Context, sums *llmproxy.UsageSums, f *llmpr
 	}
 	for i, bind := range part.bind {
 		bind(q, i+1)
+	}
+	if f.Sizes && f.Bucket == 0 && len(f.By) == 1 && f.By[0] == llmproxy.ByToken {
+		return unavailable(addSizesOfTokens(sums, q))
 	}
 	for {
 		more, err := q.Step()
@@ -144,10 +167,43 @@ func (s *Store) addUsage(ctx context.Context, sums *llmproxy.UsageSums, f *llmpr
 			}
 		}
 		sum := sums.Of(q.ColumnInt64(0), of)
-		if f.NoTimes {
-			addCounters(sum, q, 4)
+		if f.Sizes {
+			addSizes(sum, q, 4)
 		} else if err := addTally(sum, q, 4); err != nil {
 			return fmt.Errorf("add up usage: %w", err)
 		}
 	}
+}
+
+// addSizesOfTokens reads a part that may have a million rows of a hundred thousand tokens: each is a look into a small map.
+func addSizesOfTokens(sums *llmproxy.UsageSums, q *sqlite.Stmt) error {
+	type sizes [7]int64
+	at := map[llmproxy.TokenID]int{}
+	var all []sizes
+	for {
+		more, err := q.Step()
+		if err != nil {
+			return err
+		}
+		if !more {
+			break
+		}
+		var token llmproxy.TokenID
+		q.ColumnBytes(2, token.UUID[:])
+		i, there := at[token]
+		if !there {
+			i = len(all)
+			at[token], all = i, append(all, sizes{})
+		}
+		for column := range all[i] {
+			all[i][column] += q.ColumnInt64(4 + column)
+		}
+	}
+	for token, i := range at {
+		sum := sums.Of(0, llmproxy.UsageGroup{TokenID: token})
+		for column, n := range sum.Sizes() {
+			*n += all[i][column]
+		}
+	}
+	return nil
 }

@@ -383,17 +383,23 @@ func testUsageWithoutTimes(t *testing.T, engine LedgerEngine) {
 		events = append(events, LedgerEvent(n, Noon.Add(time.Duration(n)*time.Minute)))
 	}
 	require.NoError(t, l.Record(context.Background(), events))
-	f := whole
-	f.By = []llmproxy.Dimension{llmproxy.ByToken, llmproxy.ByModel}
-	want, err := l.Usage(context.Background(), f)
-	require.NoError(t, err)
-	f.NoTimes = true
-	got, err := l.Usage(context.Background(), f)
-	require.NoError(t, err)
-	for i := range want {
-		want[i].Tally.Latency, want[i].Tally.FirstByte = got[i].Tally.Latency, got[i].Tally.FirstByte
+	for _, by := range [][]llmproxy.Dimension{{llmproxy.ByToken, llmproxy.ByModel}, {llmproxy.ByToken}, {llmproxy.ByProject}} {
+		for _, project := range []llmproxy.ProjectID{{}, events[0].ProjectID} {
+			f := whole
+			f.By, f.ProjectID = by, project
+			want, err := l.Usage(context.Background(), f)
+			require.NoError(t, err)
+			require.NotEmpty(t, want)
+			f.Sizes = true
+			got, err := l.Usage(context.Background(), f)
+			require.NoError(t, err)
+			require.Len(t, got, len(want))
+			for i := range want {
+				require.Equal(t, want[i].UsageGroup, got[i].UsageGroup)
+				require.Equal(t, want[i].Tally.Sizes(), got[i].Tally.Sizes())
+			}
+		}
 	}
-	require.Equal(t, want, got)
 }
 
 func testRequestList(t *testing.T, engine LedgerEngine) {
