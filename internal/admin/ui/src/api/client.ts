@@ -25,7 +25,10 @@ const problems: Middleware = {
 };
 
 /** The management API. Calls either give `data` or throw a Problem. */
-export const api = createFetchClient<paths>({ baseUrl: window.location.origin, credentials: 'same-origin', fetch: (request) => window.fetch(request) });
+export const api = createFetchClient<paths>({
+  baseUrl: window.location.origin, credentials: 'same-origin', fetch: (request) => window.fetch(request),
+  querySerializer: { array: { style: 'form', explode: false } }, // joined by commas
+});
 api.use(problems);
 
 /** The same as hooks of TanStack Query: `$api.useQuery('get', '/manage/info')`. */

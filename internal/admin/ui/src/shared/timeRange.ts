@@ -41,7 +41,7 @@ export function rangeAt(search: RangeSearch, now: Date): TimeRange {
 }
 
 /** The period of the same length just before, for "against the period before". */
-export function before({ from, to }: TimeRange): { from: Date; to: Date } {
+export function before({ from, to }: Pick<TimeRange, 'from' | 'to'>): { from: Date; to: Date } {
   return { from: new Date(from.getTime() - (to.getTime() - from.getTime())), to: from };
 }
 
