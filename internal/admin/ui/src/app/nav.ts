@@ -1,22 +1,24 @@
-import { IconClipboardList, IconFolders, IconKey, IconSend, IconSettings, type Icon } from '@tabler/icons-react';
+import { IconArrowsLeftRight, IconClipboardList, IconFolders, IconKey, IconSend, IconSettings, type Icon } from '@tabler/icons-react';
 
 /** A screen in the header, the phone's menu, the palette and the keyboard's `g` sequences. */
 export interface NavItem {
   to:
     | '/projects'
+    | '/tokens'
+    | '/requests'
     | '/audit'
     | '/delivery'
-    | '/settings'
-    | '/tokens';
+    | '/settings';
   label: string;
   icon: Icon;
   key: string; // pressed after g
 }
 
-/** In the order of the header: overview, projects, tokens, requests, audit, delivery, playground, settings. */
+/** In the order of the header. */
 export const nav: NavItem[] = [
   { to: '/projects', label: 'Projects', icon: IconFolders, key: 'p' },
   { to: '/tokens', label: 'Tokens', icon: IconKey, key: 't' },
+  { to: '/requests', label: 'Requests', icon: IconArrowsLeftRight, key: 'r' },
   { to: '/audit', label: 'Audit', icon: IconClipboardList, key: 'a' },
   { to: '/delivery', label: 'Delivery', icon: IconSend, key: 'd' },
   { to: '/settings', label: 'Settings', icon: IconSettings, key: 's' },

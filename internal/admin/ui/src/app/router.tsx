@@ -3,9 +3,10 @@ import { createHashHistory, createRootRoute, createRoute, createRouter, lazyRout
 import { ProblemAlert } from '../shared/ProblemAlert';
 import { TableSkeleton } from '../shared/Skeletons';
 import { parseRange } from '../shared/timeRange';
-import { parseAuditSearch } from '../screens/audit/search';
 import { parseProjectsSearch } from '../screens/projects/search';
 import { parseTokensSearch } from '../screens/tokens/search';
+import { parseRequestsSearch } from '../screens/requests/search';
+import { parseAuditSearch } from '../screens/audit/search';
 import { NotFound } from './NotFound';
 import { Shell } from './Shell';
 
@@ -27,6 +28,26 @@ const projects = createRoute({
   component: lazyRouteComponent(() => import('../screens/projects/ProjectsScreen'), 'ProjectsScreen'),
 });
 
+const tokens = createRoute({
+  getParentRoute: () => root,
+  path: '/tokens',
+  validateSearch: parseTokensSearch,
+  component: lazyRouteComponent(() => import('../screens/tokens/TokensScreen'), 'TokensScreen'),
+});
+
+const token = createRoute({
+  getParentRoute: () => root,
+  path: '/tokens/$id',
+  component: lazyRouteComponent(() => import('../screens/token/TokenScreen'), 'TokenScreen'),
+});
+
+const requests = createRoute({
+  getParentRoute: () => root,
+  path: '/requests',
+  validateSearch: parseRequestsSearch,
+  component: lazyRouteComponent(() => import('../screens/requests/RequestsScreen'), 'RequestsScreen'),
+});
+
 const audit = createRoute({
   getParentRoute: () => root,
   path: '/audit',
@@ -46,25 +67,8 @@ const settings = createRoute({
   component: lazyRouteComponent(() => import('../screens/settings/SettingsScreen'), 'SettingsScreen'),
 });
 
-const tokens = createRoute({
-  getParentRoute: () => root,
-  path: '/tokens',
-  validateSearch: parseTokensSearch,
-  component: lazyRouteComponent(() => import('../screens/tokens/TokensScreen'), 'TokensScreen'),
-});
-
-const token = createRoute({
-  getParentRoute: () => root,
-  path: '/tokens/$id',
-  component: lazyRouteComponent(() => import('../screens/token/TokenScreen'), 'TokenScreen'),
-});
-
 export const router = createRouter({
-  routeTree: root.addChildren([
-    index, projects,
-    tokens, token,
-    audit, delivery, settings,
-  ]),
+  routeTree: root.addChildren([index, projects, tokens, token, requests, audit, delivery, settings]),
   history: createHashHistory(), // S3 has no rule that would answer other paths with the page
   defaultPreload: 'intent',
   defaultPendingComponent: () => <TableSkeleton label="the screen" />,

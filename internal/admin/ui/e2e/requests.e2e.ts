@@ -1,0 +1,114 @@
+import { readFile } from 'node:fs/promises';
+
+import { checkAccessibility, expect, signIn, test } from './kit';
+import { ask, hostile, hostileToken, recorded } from './traffic';
+
+test('without a request the screen says what stands here and how to make one', async ({ page }) => {
+  await signIn(page, '/admin/#/requests');
+  await page.getByText('No request in this time.').waitFor();
+  await page.getByRole('button', { name: 'Look at 30 days' }).click();
+  await page.getByRole('heading', { name: 'No request yet' }).waitFor();
+  await page.getByText('llm-proxy openai chat').waitFor();
+  await checkAccessibility(page);
+});
+
+test('requests are filtered, looked at and exported', async ({ page, server }) => {
+  const { token, id: tokenID, project } = await hostileToken(server);
+  const good = await ask(server);
+  const failed = await ask(server, { demo: 'status=503' });
+  const cut = await ask(server, { demo: 'events=5, cut-after=2', stream: true }).catch(() => undefined); // its answer breaks off
+  const strange = await ask(server, { token, model: hostile });
+  await recorded(server, [good, failed, strange]);
+  await expect.poll(async () => (await server.api<unknown[]>('GET', '/manage/requests')).length, { timeout: 30_000 }).toBe(4);
+  expect(cut).toBeUndefined();
+
+  await signIn(page, '/admin/#/requests');
+  await page.getByText('4 in all').waitFor();
+  await page.getByRole('row', { name: /<img.*<img.*<img/ }).waitFor(); // model, project and token
+  await checkAccessibility(page);
+  const rows = page.getByRole('table', { name: 'Requests' }).getByRole('row');
+  const choose = async (label: string, option: string) => {
+    await page.getByRole('combobox', { name: label }).click();
+    await page.getByRole('option', { name: option, exact: true }).click();
+  };
+
+  await choose('Status', '5xx');
+  await page.getByText('1 in all').waitFor();
+  expect(page.url()).toContain('status=5xx');
+  await page.getByRole('button', { name: 'Clear', exact: true }).click();
+  await page.getByText('4 in all').waitFor();
+  await choose('Outcome', 'cut');
+  await page.getByText('1 in all').waitFor();
+  await page.getByRole('button', { name: 'Clear', exact: true }).click();
+  await choose('Project', hostile);
+  await page.getByText('1 in all').waitFor();
+  expect(page.url()).toContain(`project_id=${project}`);
+  await choose('Token', hostile);
+  await expect.poll(() => page.url()).toContain(`token_id=${tokenID}`);
+  await page.getByRole('combobox', { name: 'Model' }).fill('gpt-none');
+  await page.getByText('No request fits.').waitFor();
+  await page.getByRole('button', { name: 'Clear', exact: true }).click();
+  await page.getByText('4 in all').waitFor();
+
+  await page.getByRole('button', { name: 'Export' }).click();
+  const download = page.waitForEvent('download');
+  await page.getByRole('menuitem', { name: /CSV/ }).click();
+  const csv = await readFile(await (await download).path(), 'utf8');
+  expect(csv.trim().split('\n')).toHaveLength(5);
+  expect(csv).toContain(good);
+  await page.getByRole('button', { name: 'Export' }).click();
+  const lines = page.waitForEvent('download');
+  await page.getByRole('menuitem', { name: /JSONL/ }).click();
+  expect((await lines).suggestedFilename()).toBe('requests.jsonl');
+  const jsonl = (await readFile(await (await lines).path(), 'utf8')).trim().split('\n').map((line) => JSON.parse(line) as { id: string; model?: string });
+  expect(jsonl.find(({ id }) => id === strange)?.model).toBe(hostile);
+
+  // By the keyboard: `/` leads to the id, Enter opens it, Escape closes it.
+  await page.keyboard.press('/');
+  await page.keyboard.type('nonsense');
+  await page.keyboard.press('Enter');
+  await page.getByText('Not the id of a request').waitFor();
+  await page.getByLabel('Request id').fill(good);
+  await page.keyboard.press('Enter');
+  const details = page.getByRole('dialog', { name: 'Request' });
+  const known = await server.api<{ usage: { total: number }; timing: { total_ms: number } }>('GET', `/manage/requests/${good}`);
+  await details.getByRole('row', { name: `Total ${known.usage.total}` }).waitFor();
+  for (const label of ['Auth', 'Upstream', 'First byte', 'Total']) {
+    await details.getByRole('region', { name: 'Timeline' }).getByText(label, { exact: true }).waitFor();
+  }
+  await details.getByRole('row', { name: 'Cost unknown' }).waitFor(); // the demo provider bills nobody
+  await details.getByRole('row', { name: 'Source the provider says so' }).waitFor();
+  await details.getByText(good).waitFor();
+  await checkAccessibility(page);
+  await page.keyboard.press('Escape');
+  await details.waitFor({ state: 'detached' });
+
+  await rows.filter({ hasText: '<img' }).getByRole('button').click();
+  await details.getByRole('row', { name: `Model ${hostile}` }).waitFor();
+  expect(await page.title()).toBe('Requests · llm-proxy');
+});
+
+test('a request that is not there says so, and a list that cannot be read tries again', async ({ page, strict }) => {
+  strict.allow(/404 \(Not Found\)|503 \(Service Unavailable\)/);
+  await page.route('**/manage/requests?*', (route) =>
+    route.fulfill({ status: 503, contentType: 'application/problem+json', headers: { 'Retry-After': '0' }, body: JSON.stringify({ title: 'Service Unavailable', status: 503, detail: 'The ledger does not answer. Try again.' }) }));
+  await signIn(page, '/admin/#/requests');
+  await page.getByRole('alert').getByText('The ledger does not answer.').waitFor();
+  await page.unroute('**/manage/requests?*');
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await page.getByText('4 in all').waitFor();
+  await page.goto('/admin/#/requests?open=01a20fcf-6a12-7887-bdef-000000000000');
+  await page.getByRole('dialog', { name: 'Request' }).getByRole('alert').waitFor();
+});
+
+test('a phone shows the list and the details', async ({ page, server }) => {
+  const [newest] = await server.api<{ id: string }[]>('GET', '/manage/requests?limit=1');
+  await page.setViewportSize({ width: 360, height: 740 });
+  await signIn(page, '/admin/#/requests');
+  await page.getByText('4 in all').waitFor();
+  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(360);
+  await checkAccessibility(page);
+  await page.goto(`/admin/#/requests?open=${newest!.id}`);
+  await page.getByRole('region', { name: 'Timeline' }).waitFor();
+  await checkAccessibility(page);
+});

@@ -1,0 +1,21 @@
+import type { Schemas } from '../../api/client';
+
+/** A stretch of a request's time, in milliseconds since its head had come. */
+export interface Stretch {
+  label: string;
+  from: number;
+  ms: number | undefined; // undefined: not known, or below a millisecond
+}
+
+/**
+ * The stretches of a request. What is known are durations: the spend (auth) comes first, first byte and total begin with the request, and the
+ * call of the provider ends with the answer, so its beginning is where its length leaves it.
+ */
+export function stretchesOf({ auth_ms, upstream_ms, first_byte_ms, total_ms }: Schemas['Timing']): Stretch[] {
+  return [
+    { label: 'Auth', from: 0, ms: auth_ms },
+    { label: 'Upstream', from: total_ms === undefined || upstream_ms === undefined ? 0 : Math.max(0, total_ms - upstream_ms), ms: upstream_ms },
+    { label: 'First byte', from: 0, ms: first_byte_ms },
+    { label: 'Total', from: 0, ms: total_ms },
+  ];
+}
