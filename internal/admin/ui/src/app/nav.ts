@@ -1,8 +1,9 @@
-import { IconArrowsLeftRight, IconClipboardList, IconFolders, IconKey, IconSend, IconSettings, type Icon } from '@tabler/icons-react';
+import { IconArrowsLeftRight, IconChartBar, IconClipboardList, IconFolders, IconKey, IconSend, IconSettings, type Icon } from '@tabler/icons-react';
 
 /** A screen in the header, the phone's menu, the palette and the keyboard's `g` sequences. */
 export interface NavItem {
   to:
+    | '/overview'
     | '/projects'
     | '/tokens'
     | '/requests'
@@ -16,6 +17,7 @@ export interface NavItem {
 
 /** In the order of the header. */
 export const nav: NavItem[] = [
+  { to: '/overview', label: 'Overview', icon: IconChartBar, key: 'o' },
   { to: '/projects', label: 'Projects', icon: IconFolders, key: 'p' },
   { to: '/tokens', label: 'Tokens', icon: IconKey, key: 't' },
   { to: '/requests', label: 'Requests', icon: IconArrowsLeftRight, key: 'r' },

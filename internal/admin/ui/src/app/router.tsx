@@ -3,6 +3,7 @@ import { createHashHistory, createRootRoute, createRoute, createRouter, lazyRout
 import { ProblemAlert } from '../shared/ProblemAlert';
 import { TableSkeleton } from '../shared/Skeletons';
 import { parseRange } from '../shared/timeRange';
+import { parseOverviewSearch } from '../screens/overview/search';
 import { parseProjectsSearch } from '../screens/projects/search';
 import { parseTokensSearch } from '../screens/tokens/search';
 import { parseRequestsSearch } from '../screens/requests/search';
@@ -19,7 +20,14 @@ const root = createRootRoute({
   search: { middlewares: [retainSearchParams(['range', 'from', 'to'])] },
 });
 
-const index = createRoute({ getParentRoute: () => root, path: '/', beforeLoad: () => { throw redirect({ to: '/projects' }); } });
+const index = createRoute({ getParentRoute: () => root, path: '/', beforeLoad: ({ search }) => { throw redirect({ to: '/overview', search }); } });
+
+const overview = createRoute({
+  getParentRoute: () => root,
+  path: '/overview',
+  validateSearch: parseOverviewSearch,
+  component: lazyRouteComponent(() => import('../screens/overview/OverviewScreen'), 'OverviewScreen'),
+});
 
 const projects = createRoute({
   getParentRoute: () => root,
@@ -68,7 +76,7 @@ const settings = createRoute({
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([index, projects, tokens, token, requests, audit, delivery, settings]),
+  routeTree: root.addChildren([index, overview, projects, tokens, token, requests, audit, delivery, settings]),
   history: createHashHistory(), // S3 has no rule that would answer other paths with the page
   defaultPreload: 'intent',
   defaultPendingComponent: () => <TableSkeleton label="the screen" />,

@@ -1,0 +1,88 @@
+import { checkAccessibility, expect, signIn, test } from './kit';
+import { ask, hostile, hostileToken, recorded } from './traffic';
+
+test('tiles, charts and top tables say what was asked, and the address keeps what is looked at', async ({ page, server }) => {
+  const { token, project } = await hostileToken(server);
+  await recorded(server, [
+    await ask(server), await ask(server), await ask(server, { stream: true }), await ask(server, { demo: 'status=500' }),
+    await ask(server, { token, model: hostile }), await ask(server, { token, model: 'gpt-4o-mini' }),
+  ]);
+  await signIn(page);
+  const tile = (name: string) => page.getByRole('list', { name: 'Figures' }).getByRole('listitem').filter({ hasText: name });
+  await tile('Requests').getByText('6', { exact: true }).waitFor();
+  await tile('Requests').getByText('none before').waitFor();
+  await tile('Error rate').getByText('16.7%').waitFor();
+  await tile('Cost').getByText('unknown', { exact: true }).waitFor(); // the demo provider bills nobody
+  await tile('Usage in').getByText(/^\d+ for 4 of 6$/).waitFor(); // the stream and the failure told none
+
+  await page.getByText('Unknown for all requests of this time.').waitFor();
+  for (const measure of ['Requests', 'Usage, in and out']) {
+    await page.getByRole('figure', { name: `${measure} by hour and model` }).getByText('gpt-4o-mini', { exact: true }).waitFor();
+    await page.getByRole('figure', { name: `${measure} by hour and model` }).getByText(hostile, { exact: true }).waitFor();
+  }
+  await page.getByRole('figure', { name: 'Latency by hour' }).getByText('median', { exact: true }).waitFor();
+  const chart = page.getByRole('figure', { name: 'Requests by hour and model' }).locator('.recharts-wrapper');
+  await expect.poll(async () => { // again, as long as the page still moves
+    await page.mouse.move(0, 0);
+    await chart.hover({ position: { x: (await chart.boundingBox())!.width - 15, y: 60 } }); // the newest hour
+    return chart.locator('.recharts-tooltip-wrapper').getByText(hostile, { exact: true }).isVisible();
+  }, { timeout: 30_000 }).toBe(true);
+  await checkAccessibility(page);
+
+  await page.getByRole('radiogroup', { name: 'Stacked by' }).getByText('Project').click();
+  await page.getByRole('figure', { name: 'Requests by hour and project' }).getByText('Demo', { exact: true }).waitFor();
+  await page.getByRole('figure', { name: 'Requests by hour and project' }).getByText(hostile, { exact: true }).waitFor();
+  await page.getByRole('radiogroup', { name: 'Sorted by' }).getByText('Cost').click();
+  await page.getByRole('heading', { name: 'Most by cost' }).waitFor();
+  await page.getByRole('radiogroup', { name: 'Time range' }).getByText('30d').click();
+  await page.getByRole('heading', { name: 'By day (UTC)' }).waitFor();
+  expect(page.url()).toMatch(/by=project/);
+  expect(page.url()).toMatch(/top=cost/);
+  expect(page.url()).toMatch(/range=30d/);
+  await page.reload();
+  await page.getByRole('figure', { name: 'Usage, in and out by day and project' }).waitFor();
+
+  const projects = page.getByRole('table', { name: 'Projects' });
+  expect(await projects.getByRole('row').nth(1).textContent(), 'the larger one first').toMatch(/^Demo4/);
+  await page.getByRole('table', { name: 'Tokens' }).getByRole('link', { name: hostile }).waitFor();
+  await page.getByRole('table', { name: 'Models' }).getByRole('link', { name: 'gpt-4o', exact: true }).waitFor();
+  expect(await page.title()).toBe('Overview · llm-proxy');
+  await projects.getByRole('link', { name: hostile }).click();
+  await page.getByText('2 in all').waitFor();
+  expect(page.url()).toContain(`project_id=${project}`);
+  expect(page.url(), 'the range goes along').toContain('range=30d');
+});
+
+test('a time without requests says so, and one of one’s own is picked in a calendar', async ({ page }) => {
+  await signIn(page, '/admin/#/overview?from=2020-01-01T00:00:00Z&to=2020-01-02T00:00:00Z');
+  await page.getByText('Nobody has asked anything in this time.').waitFor();
+  expect(await page.getByRole('list', { name: 'Figures' }).getByRole('listitem').filter({ hasText: 'Latency, median' }).textContent()).toContain('unknown');
+  await checkAccessibility(page);
+  await page.getByRole('button', { name: /^2020-01-0/ }).click();
+  await page.getByRole('button', { name: 'Show', exact: true }).waitFor();
+  await checkAccessibility(page);
+  await page.keyboard.press('Escape');
+  await page.getByRole('radiogroup', { name: 'Time range' }).getByText('24h').click();
+  await page.getByRole('figure', { name: 'Requests by hour and model' }).waitFor();
+});
+
+test('figures that cannot be read say why and try again', async ({ page, strict }) => {
+  strict.allow(/503 \(Service Unavailable\)/);
+  await page.route('**/manage/usage?*', (route) =>
+    route.fulfill({ status: 503, contentType: 'application/problem+json', headers: { 'Retry-After': '0' }, body: JSON.stringify({ title: 'Service Unavailable', status: 503, detail: 'The ledger does not answer. Try again.' }) }));
+  await signIn(page, '/admin/#/overview');
+  await page.getByRole('alert').getByText('The ledger does not answer.').waitFor();
+  await checkAccessibility(page);
+  await page.unroute('**/manage/usage?*');
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await page.getByRole('list', { name: 'Figures' }).waitFor();
+});
+
+test('a phone shows all of it, one below the other', async ({ page }) => {
+  await page.setViewportSize({ width: 360, height: 740 });
+  await signIn(page, '/admin/#/overview?start=true');
+  await page.getByRole('figure', { name: 'Requests by hour and model' }).waitFor();
+  await page.getByRole('table', { name: 'Models' }).waitFor();
+  expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(360);
+  await checkAccessibility(page);
+});

@@ -1,0 +1,58 @@
+import '@mantine/charts/styles.css';
+
+import { AreaChart, BarChart, ChartTooltip } from '@mantine/charts';
+import { ColorSwatch, Group, Text } from '@mantine/core';
+import type { ComponentProps, ReactNode } from 'react';
+
+import type { Point } from './figures';
+
+interface Props {
+  label: string; // says what it shows to who does not see it
+  points: Point[];
+  series: { name: string; label: string }[];
+  when: (start: string) => string;
+  format: (value: number) => string;
+}
+
+const colors = ['indigo.6', 'teal.6', 'orange.6', 'grape.6', 'cyan.6', 'pink.6', 'gray.6'];
+const coloured = (series: Props['series']) => series.map((one, i) => ({ ...one, color: colors[i % colors.length]! }));
+
+/** What both have in common: no animation, and texts that are made of names, never of markup. */
+function common({ points, series, when, format }: Props) {
+  const all = coloured(series);
+  const tooltip: ComponentProps<typeof BarChart>['tooltipProps'] = {
+    isAnimationActive: false,
+    content: ({ label, payload }) => <ChartTooltip label={label === undefined ? '' : when(String(label))} payload={[...(payload ?? [])]} series={all} valueFormatter={format} />,
+  };
+  return {
+    h: 220, data: points, dataKey: 'start', valueFormatter: format, series: all,
+    xAxisProps: { tickFormatter: when, minTickGap: 30 }, yAxisProps: { width: 70 }, tooltipProps: tooltip,
+  };
+}
+
+/** A chart above its legend, which has as much room as its names need. */
+function Figure({ label, series, children }: { label: string; series: Props['series']; children: ReactNode }) {
+  return (
+    <div role="figure" aria-label={label}>
+      {children}
+      <Group component="ul" gap="md" m={0} p={0} mt="xs" style={{ listStyle: 'none', rowGap: 4 }} aria-label="Legend">
+        {coloured(series).map((one) => (
+          <Group component="li" key={one.name} gap={6} wrap="nowrap">
+            <ColorSwatch size={12} color={`var(--mantine-color-${one.color.replace('.', '-')})`} aria-hidden />
+            <Text size="xs" className="wrap">{one.label}</Text>
+          </Group>
+        ))}
+      </Group>
+    </div>
+  );
+}
+
+/** Figures that add up, one above the other. */
+export function StackChart(props: Props) {
+  return <Figure {...props}><BarChart {...common(props)} type="stacked" barProps={{ isAnimationActive: false }} /></Figure>;
+}
+
+/** Durations, each by itself; where nobody asked there is a gap. */
+export function TimesChart(props: Props) {
+  return <Figure {...props}><AreaChart {...common(props)} fillOpacity={0.08} connectNulls={false} curveType="linear" areaProps={{ isAnimationActive: false }} /></Figure>;
+}

@@ -1,0 +1,99 @@
+import { Group, Paper, SegmentedControl, Skeleton, Stack, Text, Title } from '@mantine/core';
+import { keepPreviousData } from '@tanstack/react-query';
+import { getRouteApi } from '@tanstack/react-router';
+import dayjs from 'dayjs';
+import utc from 'dayjs/plugin/utc';
+import { lazy, Suspense, type ReactNode } from 'react';
+
+import { $api, type Schemas } from '../../api/client';
+import { formatCount, formatDuration } from '../../shared/format';
+import { ProblemAlert } from '../../shared/ProblemAlert';
+import { nameOf, useProjectNames, useTokenNames } from '../../shared/useNames';
+import { groupOf, groupsOf, measures, pointsOver, type Group as Of, type Measure } from './figures';
+import { refresh } from './OverviewScreen';
+import { stacks, type Stack as By } from './search';
+
+dayjs.extend(utc);
+const StackChart = lazy(() => import('./StackChart').then((m) => ({ default: m.StackChart })));
+const TimesChart = lazy(() => import('./StackChart').then((m) => ({ default: m.TimesChart })));
+const route = getRouteApi('/overview');
+
+/** How many groups have a colour of their own; the others are one. */
+const groupsShown = 6;
+
+/** Requests, usage and cost by hour or day, stacked, and latency. */
+export function UsageCharts({ period, bucket, usage }: { period: { from: string; to: string }; bucket: 'hour' | 'day'; usage: Schemas['Usage'] }) {
+  const { by = 'model' } = route.useSearch();
+  const navigate = route.useNavigate();
+  const dimension = stacks[by];
+  const grouped = $api.useQuery(
+    'get', '/manage/usage', { params: { query: { ...period, bucket, group_by: [dimension], top: groupsShown } } }, { refetchInterval: refresh, placeholderData: keepPreviousData },
+  );
+  const data = grouped.data?.group_by[0] === dimension ? grouped.data : undefined; // what was shown before is of another dimension
+  const groups = data ? groupsOf(data, dimension) : [];
+  const label = useLabels(by, groups);
+  // Hours are those of the browser's zone, days are those of the ledger.
+  const when = (start: string) => (bucket === 'hour' ? dayjs(start).format('MM-DD HH:mm') : dayjs.utc(start).format('YYYY-MM-DD'));
+  // A chart reads its figures by path, in which a dot is none of a name's: gpt-4.1 is not a 1 within gpt-4.
+  const names = new Map(groups.map(({ key }, i) => [key, `group${i}`]));
+  const series = groups.map((group) => ({ name: names.get(group.key)!, label: label(group) }));
+  const stacked = (measure: Measure) => pointsOver(data!, (rows) => {
+    const values: Record<string, number | null> = Object.fromEntries(series.map(({ name }) => [name, 0]));
+    rows.forEach((row) => { values[names.get(groupOf(row, dimension).key)!] = measures[measure].of(row); });
+    return values;
+  });
+  const times = pointsOver(usage, ([row]) => ({ p50: row?.latency_ms?.p50 ?? null, p95: row?.latency_ms?.p95 ?? null, first: row?.first_byte_ms?.p50 ?? null }));
+
+  return (
+    <Stack gap="sm">
+      <Group justify="space-between">
+        <Title order={2} size="h4">By {bucket}{bucket === 'day' ? ' (UTC)' : ''}</Title>
+        <SegmentedControl
+          aria-label="Stacked by" value={by} onChange={(value) => void navigate({ search: (old) => ({ ...old, by: value as By }) })}
+          data={[{ value: 'model', label: 'Model' }, { value: 'project', label: 'Project' }, { value: 'token', label: 'Token' }]}
+        />
+      </Group>
+      <ProblemAlert error={grouped.error} retry={() => void grouped.refetch()} />
+      <div className="charts">
+        {(Object.keys(measures) as Measure[]).map((measure) => (
+          <ChartCard key={measure} title={measures[measure].label} note={noteOf(measure, usage.total)} unknown={missing(measure, usage.total) === usage.total.requests}>
+            {data && <StackChart label={`${measures[measure].label} by ${bucket} and ${by}`} points={stacked(measure)} series={series} when={when} format={measures[measure].format} />}
+          </ChartCard>
+        ))}
+        <ChartCard title="Latency">
+          <TimesChart
+            label={`Latency by ${bucket}`} points={times} when={when} format={formatDuration}
+            series={[{ name: 'p50', label: 'median' }, { name: 'p95', label: '95 %' }, { name: 'first', label: 'first byte, median' }]}
+          />
+        </ChartCard>
+      </div>
+    </Stack>
+  );
+}
+
+function ChartCard({ title, note, unknown, children }: { title: string; note?: string; unknown?: boolean; children: ReactNode }) {
+  const waiting = <Skeleton height={220} aria-busy="true" />;
+  return (
+    <Paper withBorder p="md" miw={0}>
+      <Title order={3} size="h5">{title}</Title>
+      <Text size="xs" c="dimmed" mb="xs">{note || '\u00a0'}</Text>
+      {!unknown && <Suspense fallback={waiting}>{children || waiting}</Suspense>}
+    </Paper>
+  );
+}
+
+/** Of how many requests a figure is not known. */
+const missing = (measure: Measure, { requests, metered, priced }: Schemas['Tally']) => (measure === 'usage' ? requests - metered : measure === 'cost' ? requests - priced : 0);
+
+/** Says what a chart leaves out. */
+function noteOf(measure: Measure, total: Schemas['Tally']): string {
+  const out = missing(measure, total);
+  return out === 0 ? '' : out === total.requests ? 'Unknown for all requests of this time.' : `Unknown for ${formatCount(out)} of ${formatCount(total.requests)} requests, which are left out.`;
+}
+
+function useLabels(by: By, groups: Of[]): (group: Of) => string {
+  const projects = useProjectNames();
+  const tokens = useTokenNames(by === 'token' ? groups.flatMap(({ id }) => id ?? []) : []);
+  const names = { model: undefined, project: projects, token: tokens }[by];
+  return ({ id, others }) => (others ? 'all others' : id === undefined ? 'unknown' : names ? nameOf(names, id) : id);
+}
