@@ -9,7 +9,7 @@ export function Page({ title, actions, children }: { title: string; actions?: Re
   return (
     <Stack gap="lg">
       <Group justify="space-between">
-        <Title order={1} size="h2">{title}</Title>
+        <Title order={1} size="h2" className="wrap">{title}</Title>
         {actions && <Group gap="sm">{actions}</Group>}
       </Group>
       {children}
