@@ -17,6 +17,6 @@ test('what the server does not say is not made up', () => {
   const text = (of: [string, string][]) => Object.fromEntries(of);
   expect(text(installation(info, 'http://here'))).toMatchObject({ 'Base URL of clients': 'http://here/v1', Region: 'none: nothing is kept on AWS', 'Capture of bodies': 'as the proxy is set' });
   expect(text(installation({ ...info, base_url: 'https://llm.example.com/v1', region: 'eu-central-1' }, ''))).toMatchObject({ 'Base URL of clients': 'https://llm.example.com/v1', Region: 'eu-central-1' });
-  expect(text(limits(info))).toMatchObject({ 'Longest life of a token': '720 h', 'Requests of a token in its life, unless it says': 'no limit', 'A session ends when unused for': '30 min', 'A session ends at the latest after': '12 h' });
+  expect(text(limits(info))).toMatchObject({ 'Longest life of a token': '30 days', 'Requests of a token in its life, unless it says': 'no limit', 'A session ends when unused for': '30 min', 'A session ends at the latest after': '12 h' });
   expect(text(retention(info))).toMatchObject({ 'A request': '1 day', 'An audit entry': '400 days', 'Events in the bucket': 'none are kept there' });
 });

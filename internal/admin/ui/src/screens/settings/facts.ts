@@ -7,7 +7,7 @@ export type Fact = [name: string, value: string];
 const none = 'no limit';
 const or = <T>(value: T | undefined | null, format: (value: T) => string, absent: string) => (value == null ? absent : format(value));
 const days = (n: number) => (n === 1 ? '1 day' : `${formatCount(n)} days`);
-const span = (ms: number) => (ms >= 3_600_000 && ms % 3_600_000 === 0 ? `${ms / 3_600_000} h` : ms >= 60_000 && ms % 60_000 === 0 ? `${ms / 60_000} min` : formatDuration(ms));
+const span = (ms: number) => (ms >= 172_800_000 && ms % 86_400_000 === 0 ? days(ms / 86_400_000) : ms >= 3_600_000 && ms % 3_600_000 === 0 ? `${ms / 3_600_000} h` : ms >= 60_000 && ms % 60_000 === 0 ? `${ms / 60_000} min` : formatDuration(ms));
 
 export function installation(info: Info, origin: string): Fact[] {
   const usual = info.providers.find(({ name }) => name === info.default_provider);
