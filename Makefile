@@ -18,7 +18,7 @@ RACE       = $(shell command -v $${CC:-gcc} >/dev/null && echo -race)
 INFRA      = $(shell go list ./infra/... | grep -v /infra/aws)
 LOCAL      = $(shell go list ./local/... 2>/dev/null | grep -v /sdktest)
 
-.PHONY: help run build ui ui-test test tools lint format check race cover unit rules local api sdk aws stack local-api fuzz bench bench-events bench-lambda generate prices vuln clean
+.PHONY: help run build ui ui-test test tools lint format check race cover unit rules local api sdk aws stack local-api fuzz bench bench-events bench-lambda screenshots generate prices vuln clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,6 +91,9 @@ bench-events: ## a dispatcher over a backlog: a million events to a file, webhoo
 
 bench-lambda: ## the built function beside a minimal one, at Lambda's shares of a processor: INIT, CPU, memory, sizes
 	@go test -timeout 15m -run '^$$' -bench '^Benchmark(Function|Ready)$$' -benchtime 300x ./functions/proxy
+
+screenshots: ui build ## make the pictures of the site in docs/images anew, with data made for it (Chromium)
+	@KIND=shots internal/admin/ui/tools/test.sh
 
 generate: ## write generated code anew
 	@go generate ./...
