@@ -18,7 +18,7 @@ RACE       = $(shell command -v $${CC:-gcc} >/dev/null && echo -race)
 INFRA      = $(shell go list ./infra/... | grep -v /infra/aws)
 LOCAL      = $(shell go list ./local/... 2>/dev/null | grep -v /sdktest)
 
-.PHONY: help run build ui ui-test test tools lint format check race cover unit rules local api sdk aws stack local-api fuzz bench bench-events bench-lambda screenshots generate prices vuln clean
+.PHONY: help run build ui ui-test test tools lint format check race cover unit rules local api sdk aws stack local-api fuzz bench bench-events bench-lambda bench-ui screenshots generate prices vuln clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -91,6 +91,11 @@ bench-events: ## a dispatcher over a backlog: a million events to a file, webhoo
 
 bench-lambda: ## the built function beside a minimal one, at Lambda's shares of a processor: INIT, CPU, memory, sizes
 	@go test -timeout 15m -run '^$$' -bench '^Benchmark(Function|Ready)$$' -benchtime 300x ./functions/proxy
+
+# The database is kept for the next run; remove it to have it made anew.
+bench-ui: ui build ## the site with 100 projects, 100,000 tokens and a million requests: each call of the API, then each screen in a real Chromium
+	@LLM_PROXY_SIZE_DB=$(CACHE)/size.db go test -run '^$$' -bench Screens -benchtime 5x -timeout 30m ./internal/manage
+	@KIND=paint LLM_PROXY_SIZE_DB=$(CACHE)/size.db internal/admin/ui/tools/test.sh
 
 screenshots: ui build ## make the pictures of the site in docs/images anew, with data made for it (Chromium)
 	@KIND=shots internal/admin/ui/tools/test.sh
