@@ -283,10 +283,10 @@ func TestEventsReachEachDestination(t *testing.T) {
 		require.Equal(t, tokenID, one.Get("token_id").Str)
 		require.Equal(t, 1, len(s.manage(http.MethodGet, "/manage/requests?status=200&limit=1&token_id="+tokenID, "", http.StatusOK).Array()))
 		failed := s.chat(token, "status=404")
-		require.Equal(t, http.StatusNotFound, failed.status, failed.body)
+		require.Equal(t, http.StatusBadGateway, failed.status, "the error says provider, as the fake key does, so it is not passed on: %s", failed.body)
 		failedID := failed.header.Get("X-Llm-Proxy-Request-Id")
 		s.await("the failed request in the ledger", patience, func() error {
-			if got := s.manage(http.MethodGet, "/manage/requests?status=404", "", http.StatusOK); got.Get("0.id").Str != failedID {
+			if got := s.manage(http.MethodGet, "/manage/requests?status=5xx", "", http.StatusOK); got.Get("0.id").Str != failedID {
 				return fmt.Errorf("what failed is %s", got.Raw)
 			}
 			return nil
@@ -301,6 +301,7 @@ func TestEventsReachEachDestination(t *testing.T) {
 		of := usage.Get(`rows.#(token_id=="` + tokenID + `")`)
 		require.EqualValues(t, len(all), of.Get("requests").Int(), usage.Raw)
 		require.Equal(t, sum, of.Get("usage.total").Int(), usage.Raw)
+		require.EqualValues(t, 1, of.Get("errors").Int(), usage.Raw)
 		s.manage(http.MethodPost, "/manage/destinations/ledger/test", "", http.StatusConflict)
 	})
 
