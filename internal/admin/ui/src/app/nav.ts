@@ -1,4 +1,4 @@
-import { IconArrowsLeftRight, IconChartBar, IconClipboardList, IconFolders, IconKey, IconSend, IconSettings, type Icon } from '@tabler/icons-react';
+import { IconArrowsLeftRight, IconChartBar, IconClipboardList, IconFolders, IconKey, IconPlayerPlay, IconSend, IconSettings, type Icon } from '@tabler/icons-react';
 
 /** A screen in the header, the phone's menu, the palette and the keyboard's `g` sequences. */
 export interface NavItem {
@@ -9,6 +9,7 @@ export interface NavItem {
     | '/requests'
     | '/audit'
     | '/delivery'
+    | '/playground'
     | '/settings';
   label: string;
   icon: Icon;
@@ -23,5 +24,6 @@ export const nav: NavItem[] = [
   { to: '/requests', label: 'Requests', icon: IconArrowsLeftRight, key: 'r' },
   { to: '/audit', label: 'Audit', icon: IconClipboardList, key: 'a' },
   { to: '/delivery', label: 'Delivery', icon: IconSend, key: 'd' },
+  { to: '/playground', label: 'Playground', icon: IconPlayerPlay, key: 'y' },
   { to: '/settings', label: 'Settings', icon: IconSettings, key: 's' },
 ];

@@ -69,6 +69,12 @@ const delivery = createRoute({
   component: lazyRouteComponent(() => import('../screens/delivery/DeliveryScreen'), 'DeliveryScreen'),
 });
 
+const playground = createRoute({
+  getParentRoute: () => root,
+  path: '/playground',
+  component: lazyRouteComponent(() => import('../screens/playground/PlaygroundScreen'), 'PlaygroundScreen'),
+});
+
 const settings = createRoute({
   getParentRoute: () => root,
   path: '/settings',
@@ -76,7 +82,7 @@ const settings = createRoute({
 });
 
 export const router = createRouter({
-  routeTree: root.addChildren([index, overview, projects, tokens, token, requests, audit, delivery, settings]),
+  routeTree: root.addChildren([index, overview, projects, tokens, token, requests, audit, delivery, playground, settings]),
   history: createHashHistory(), // S3 has no rule that would answer other paths with the page
   defaultPreload: 'intent',
   defaultPendingComponent: () => <TableSkeleton label="the screen" />,
