@@ -22,8 +22,8 @@ export interface Server {
   api<T = unknown>(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<T>;
 }
 
-/** Starts a server; one that is not the file's is stopped by who has started it. `settings` are further ones, by environment. */
-export async function startServer(settings: Record<string, string> = {}, args = ['--demo']): Promise<{ server: Server; stop: () => Promise<void> }> {
+/** Starts a server; one that is not the file's is stopped by who has started it. `settings` are further ones, by environment; `within` is in milliseconds. */
+export async function startServer(settings: Record<string, string> = {}, args = ['--demo'], within = 30_000): Promise<{ server: Server; stop: () => Promise<void> }> {
   if (!existsSync(program)) {
     throw new Error(`no ${program}: run make build first`);
   }
@@ -46,7 +46,7 @@ export async function startServer(settings: Record<string, string> = {}, args = 
       await fetch(`${url}/health`);
       return { server: { url, dir, demoToken: keys.demo_token ?? '', api: apiOf(url, settings.MANAGEMENT_TOKEN ?? keys.management_token!) }, stop };
     } catch (thrown) {
-      if (waited > 30_000 || child.exitCode !== null) {
+      if (waited > within || child.exitCode !== null) {
         await stop();
         throw new Error(`the server does not start: ${String(thrown)}\n${log}`);
       }

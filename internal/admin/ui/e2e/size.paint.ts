@@ -13,7 +13,7 @@ const patience = 1_000; // milliseconds that a call of the API may take
 test('each screen answers in under a second', async ({ page, opened }) => {
   expect(existsSync(file), 'LLM_PROXY_SIZE_DB names the database (make bench-ui)').toBe(true);
   await opened.page.close();
-  const { server, stop } = await startServer({ LLM_PROXY_DB: file });
+  const { server, stop } = await startServer({ LLM_PROXY_DB: file }, ['--demo'], 300_000);
   const context = await page.context().browser()!.newContext({ baseURL: server.url, reducedMotion: 'reduce' });
   const rows: { screen: string; 'shown, ms': number; 'slowest call, ms': number; call: string; calls: number }[] = [];
   try {
