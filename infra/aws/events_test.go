@@ -281,7 +281,7 @@ func TestEventsReachEachDestination(t *testing.T) {
 		one := s.manage(http.MethodGet, "/manage/requests/"+id, "", http.StatusOK)
 		require.Equal(t, "complete", one.Get("outcome").Str)
 		require.Equal(t, tokenID, one.Get("token_id").Str)
-		require.Equal(t, 1, len(s.manage(http.MethodGet, "/manage/requests?status=200&limit=1&token_id="+tokenID, "", http.StatusOK).Array()))
+		require.Len(t, s.manage(http.MethodGet, "/manage/requests?status=200&limit=1&token_id="+tokenID, "", http.StatusOK).Array(), 1)
 		failed := s.chat(token, "status=404")
 		require.Equal(t, http.StatusBadGateway, failed.status, "the error says provider, as the fake key does, so it is not passed on: %s", failed.body)
 		failedID := failed.header.Get("X-Llm-Proxy-Request-Id")

@@ -110,7 +110,7 @@ func wholeTotal(parts []part) (usd float64, ok bool) {
 		if p.seconds != nil || !p.price.whole {
 			return 0, false
 		}
-		h, l := bits.Mul64(uint64(p.n), p.price.units) //nolint:gosec // n is not negative
+		h, l := bits.Mul64(uint64(p.n), p.price.units)
 		var carry uint64
 		low, carry = bits.Add64(low, l, 0)
 		if high, carry = bits.Add64(high, h, carry); carry != 0 {
