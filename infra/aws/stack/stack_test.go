@@ -132,7 +132,12 @@ func (r *running) follow(origin string) (served, refused string) {
 	require.Equal(r.t, http.StatusCreated, status, minted.Raw)
 	token := minted.Get("token").Str
 
-	status, header, answer := r.ask(http.MethodPost, origin+"/v1/chat/completions", token, question)
+	var header http.Header
+	var answer gjson.Result
+	require.Eventually(r.t, func() bool { // a store that has just started may need longer than a request waits for it
+		status, header, answer = r.ask(http.MethodPost, origin+"/v1/chat/completions", token, question)
+		return status != http.StatusServiceUnavailable
+	}, patience, 100*time.Millisecond)
 	require.Equal(r.t, http.StatusOK, status, answer.Raw)
 	require.Contains(r.t, answer.Get("choices.0.message.content").Str, "hello")
 	require.NotEmpty(r.t, header.Get("X-Demo-Body-Sha256"), "the stand-in provider has answered")

@@ -52,7 +52,7 @@ export function SignIn({ why }: { why: keyof typeof said }) {
             <Title order={1} size="h3">Sign in</Title>
             {said[why] && <Alert color="indigo">{said[why]}</Alert>}
             <TextInput label="User" name="user" autoComplete="username" required value={user} onChange={(event) => setUser(event.currentTarget.value)} />
-            <PasswordInput label="Password" name="password" autoComplete="current-password" required autoFocus value={password} onChange={(event) => setPassword(event.currentTarget.value)} />
+            <PasswordInput visibilityToggleFocusable label="Password" name="password" autoComplete="current-password" required autoFocus value={password} onChange={(event) => setPassword(event.currentTarget.value)} />
             {problem && (
               <Alert color="red" role="alert">
                 {problem.status === 429 ? (wait > 0 ? `Too many failures. Try again in ${wait} s.` : 'You can try again now.') : problem.detail}

@@ -134,7 +134,7 @@ function CreateForm({ projects, demo, onMade }: { projects: Schemas['Project'][]
         {form.values.project === newOne && (
           <>
             <TextInput label="Name of the project" maxLength={100} {...form.getInputProps('name')} />
-            <PasswordInput
+            <PasswordInput visibilityToggleFocusable
               label="Provider key" autoComplete="off"
               description={demo ? 'The demo provider takes any: sk-fake-demo, for example.' : 'It goes in and never comes out: nobody sees it again but for its last four characters.'}
               {...form.getInputProps('api_key')}

@@ -18,7 +18,7 @@ export function TokenChoice({ token, onToken }: { token: string; onToken: (token
   );
   return (
     <Stack gap="sm">
-      <PasswordInput
+      <PasswordInput visibilityToggleFocusable
         label="Token" autoComplete="off" placeholder="sk-llmp-…" description="It stays in the memory of this page and is gone when you leave it." value={token}
         onChange={(event) => onToken(event.currentTarget.value)}
       />

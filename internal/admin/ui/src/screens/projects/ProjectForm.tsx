@@ -53,7 +53,7 @@ function Form({ project, info, onDone }: { project: Schemas['Project'] | undefin
         <TextInput label="Name" required maxLength={100} data-autofocus {...form.getInputProps('name')} />
         <Textarea label="Description" maxLength={500} rows={2} {...form.getInputProps('description')} />
         <Select label="Provider" allowDeselect={false} data={info.providers.map(({ name }) => name)} {...form.getInputProps('provider')} />
-        <PasswordInput
+        <PasswordInput visibilityToggleFocusable
           label="Provider key" autoComplete="off" placeholder={project ? `${keyText(project)} stays as it is` : undefined}
           description={project ? 'Write a new one to replace it. Nobody sees it again but for its last four characters.' : 'It goes in and never comes out: nobody sees it again but for its last four characters.'}
           {...form.getInputProps('api_key')}
