@@ -71,8 +71,8 @@ test('each screen has its pictures', async ({ page, server }) => {
     for (const { to } of nav) {
       await page.goto(`/admin/#${to}`);
       await page.getByRole('heading', { level: 1 }).waitFor();
+      await page.waitForTimeout(1_000); // a list comes after its heading, in the shape of one at first
       await page.locator('[aria-busy="true"]').first().waitFor({ state: 'detached' });
-      await page.waitForLoadState('networkidle');
       await page.mouse.move(0, 0);
       const path = join(images, fileOf(to, scheme));
       await page.screenshot({ path, animations: 'disabled', caret: 'hide' });
