@@ -79,6 +79,13 @@ func (p *parts) block(s *settings, origin string) block {
 	if s.EventLog != "" {
 		notes = append(notes, "event log: "+s.EventLog)
 	}
+	if p.operators.user != "" {
+		site := "site:      " + origin + adminPath + "/, user " + p.operators.user
+		if s.AdminPassword == "" {
+			site += ", the password is admin_password in " + keyFilePath(s.DataDir)
+		}
+		notes = append(notes, site)
+	}
 	if p.demoToken != "" {
 		notes = append(notes, "Answers come from a built-in stand-in provider. For a real one: llm-proxy setup")
 	}
