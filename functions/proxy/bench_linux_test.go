@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"regexp"
 	"strconv"
 	"strings"
@@ -81,12 +82,19 @@ func BenchmarkFunction(b *testing.B) {
 // function's. Work that goes on meanwhile, such as reading the sealing secret, is counted as far as it has come.
 func BenchmarkReady(b *testing.B) {
 	s := start(b, 0)
-	var env []string
+	const file = "LLM_PROXY_PROVIDERS" // a stack has none unless it is given one
+	var usual []string
 	for name, value := range s.env {
-		env = append(env, name+"="+value)
+		if name != file {
+			usual = append(usual, name+"="+value)
+		}
 	}
-	for name, program := range map[string]string{"minimal": buildMinimal(b), "proxy": bootstrap} {
-		b.Run(name, func(b *testing.B) {
+	for _, f := range []struct {
+		name, program string
+		more          []string
+	}{{"minimal", buildMinimal(b), nil}, {"proxy", bootstrap, nil}, {"proxy-with-a-providers.yaml", bootstrap, []string{file + "=" + s.env[file]}}} {
+		b.Run(f.name, func(b *testing.B) {
+			env := slices.Concat(usual, f.more)
 			asked := make(chan bool)
 			api := httptest.NewServer(http.HandlerFunc(func(_ http.ResponseWriter, r *http.Request) {
 				asked <- true
@@ -96,7 +104,7 @@ func BenchmarkReady(b *testing.B) {
 			var total int64
 			n := 0
 			for b.Loop() {
-				cmd := exec.CommandContext(b.Context(), program)
+				cmd := exec.CommandContext(b.Context(), f.program)
 				cmd.Env = append(env, "AWS_LAMBDA_RUNTIME_API="+strings.TrimPrefix(api.URL, "http://"), "AWS_REGION=us-east-1", "GOMAXPROCS=1", "GOGC=400", "AWS_ACCESS_KEY_ID=fake", "AWS_SECRET_ACCESS_KEY=fake")
 				require.NoError(b, cmd.Start())
 				<-asked
