@@ -209,7 +209,12 @@ func (l *localLambda) host(name, program string, env map[string]string, timeout 
 func (l *localLambda) serve(listener net.Listener, handler http.Handler) {
 	server := &http.Server{Handler: handler, ReadHeaderTimeout: proxy.ReadHeaderTimeout, DisableGeneralOptionsHandler: true}
 	go func() { l.served <- server.Serve(listener) }()
-	l.closers.add("server", server.Close)
+	l.closers.add("server", func() error {
+		if err := server.Close(); !errors.Is(err, net.ErrClosed) { // whoever made the listener has closed it
+			return err
+		}
+		return nil
+	})
 }
 
 // managementTimeout is that of the template: what an API would wait for.
