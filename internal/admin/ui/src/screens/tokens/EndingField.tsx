@@ -1,7 +1,4 @@
-import '@mantine/dates/styles.css';
-
-import { Group, Radio, Stack } from '@mantine/core';
-import { DateTimePicker } from '@mantine/dates';
+import { Group, Radio, Stack, TextInput } from '@mantine/core';
 import type { ReactNode } from 'react';
 
 import { formatTime } from '../../shared/format';
@@ -35,9 +32,9 @@ export function EndingField({ label, value, onChange, error, longestMinutes, kee
         </Group>
       </Radio.Group>
       {value.choice === 'custom' && (
-        <DateTimePicker
-          label="Ends at" description={`In your time zone, ${Intl.DateTimeFormat().resolvedOptions().timeZone}`} value={value.at || null} error={error} minDate={now}
-          onChange={(at) => onChange({ ...value, at: at ?? '' })} popoverProps={{ withinPortal: false }}
+        <TextInput
+          type="datetime-local" step={1} label="Ends at" description={`In your time zone, ${Intl.DateTimeFormat().resolvedOptions().timeZone}`}
+          value={value.at.replace(' ', 'T')} error={error} onChange={(event) => onChange({ ...value, at: event.currentTarget.value })}
         />
       )}
     </Stack>
