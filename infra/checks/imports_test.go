@@ -32,7 +32,7 @@ var featuresAndAdapters = []string{
 var shared = []string{"internal/usage", "internal/provider", "internal/llmproxy"}
 
 // mayUseAWS are the places of the AWS SDK. Whatever else holds it would make each binary larger and slower to start.
-var mayUseAWS = []string{"internal/store/dynamo", "internal/bus/eventbridge", "internal/seal", "internal/dispatch", "internal/redrive", "internal/lambdahttp", "internal/lambdahost", "functions", "local", "infra/aws"}
+var mayUseAWS = []string{"internal/awshttp", "internal/store/dynamo", "internal/bus/eventbridge", "internal/seal", "internal/dispatch", "internal/redrive", "internal/lambdahttp", "internal/lambdahost", "functions", "local", "infra/aws"}
 
 func TestImportsPointDown(t *testing.T) {
 	packages := listPackages(t)

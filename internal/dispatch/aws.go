@@ -10,6 +10,8 @@ import (
 	"github.com/aws/aws-sdk-go-v2/config"
 	"github.com/aws/smithy-go"
 	smithyhttp "github.com/aws/smithy-go/transport/http"
+
+	"github.com/sofatutor/llm-proxy/internal/awshttp"
 )
 
 // AWSConfig finds the account, its region and credentials. Nil is the SDK's own way: environment, files, the instance's role.
@@ -24,6 +26,7 @@ func (c AWSConfig) load(ctx context.Context) (aws.Config, error) {
 	if err != nil {
 		return aws.Config{}, fmt.Errorf("AWS settings: %w", err)
 	}
+	cfg.HTTPClient = awshttp.New(cfg.HTTPClient)
 	cfg.Retryer = func() aws.Retryer { return aws.NopRetryer{} }
 	return cfg, nil
 }

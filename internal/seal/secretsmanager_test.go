@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sofatutor/llm-proxy/internal/awshttp"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 	"github.com/sofatutor/llm-proxy/internal/seal"
 )
@@ -90,7 +91,7 @@ func startRig(t *testing.T, secret llmproxy.Secret) *rig {
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	client := secretsmanager.NewFromConfig(aws.Config{
-		Region: "eu-central-1", BaseEndpoint: aws.String(server.URL), HTTPClient: &http.Client{Transport: transport},
+		Region: "eu-central-1", BaseEndpoint: aws.String(server.URL), HTTPClient: awshttp.New(&http.Client{Transport: transport}),
 		Credentials: credentials.NewStaticCredentialsProvider("fake", "fake", ""), Retryer: func() aws.Retryer { return aws.NopRetryer{} },
 	})
 	r.Opener = seal.New(seal.Config{

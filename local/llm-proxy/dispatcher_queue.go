@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
+	"github.com/sofatutor/llm-proxy/internal/awshttp"
 	"github.com/sofatutor/llm-proxy/internal/bus/eventbridge/route"
 	"github.com/sofatutor/llm-proxy/internal/dispatch"
 	"github.com/sofatutor/llm-proxy/internal/dispatch/batch"
@@ -28,6 +29,7 @@ func awsConfig(ctx context.Context) (aws.Config, error) {
 	if c.Region == "" {
 		return c, usageError("AWS settings: there is no region: set AWS_REGION to that of the stack")
 	}
+	c.HTTPClient = awshttp.New(c.HTTPClient)
 	return c, nil
 }
 

@@ -18,6 +18,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"github.com/sofatutor/llm-proxy/internal/awshttp"
 	"github.com/sofatutor/llm-proxy/internal/provider"
 )
 
@@ -74,7 +75,7 @@ func AWS() (aws.Config, error) {
 		Region:      region,
 		Credentials: credentials.NewStaticCredentialsProvider(os.Getenv("AWS_ACCESS_KEY_ID"), os.Getenv("AWS_SECRET_ACCESS_KEY"), os.Getenv("AWS_SESSION_TOKEN")),
 		// A function that slept finds its connections cut without having been told: they are dropped before that.
-		HTTPClient: &http.Client{Transport: &http.Transport{
+		HTTPClient: awshttp.New(&http.Client{Transport: &http.Transport{
 			Proxy:                 http.ProxyFromEnvironment,
 			DialContext:           (&net.Dialer{Timeout: time.Second, KeepAlive: idleTimeout}).DialContext,
 			TLSHandshakeTimeout:   time.Second,
@@ -82,7 +83,7 @@ func AWS() (aws.Config, error) {
 			IdleConnTimeout:       idleTimeout,
 			MaxIdleConnsPerHost:   4,
 			ForceAttemptHTTP2:     false,
-		}},
+		}}),
 		ConfigSources: []any{endpoints{}},
 	}
 	if url := os.Getenv("AWS_ENDPOINT_URL"); url != "" {

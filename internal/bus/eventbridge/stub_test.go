@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sofatutor/llm-proxy/internal/awshttp"
 	"github.com/sofatutor/llm-proxy/internal/bus/eventbridge"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 )
@@ -240,7 +241,7 @@ func start(t *testing.T, patience time.Duration) *rig {
 	transport := &http.Transport{}
 	t.Cleanup(transport.CloseIdleConnections)
 	cfg := aws.Config{
-		Region: "eu-central-1", BaseEndpoint: aws.String(c.URL), HTTPClient: &http.Client{Transport: transport},
+		Region: "eu-central-1", BaseEndpoint: aws.String(c.URL), HTTPClient: awshttp.New(&http.Client{Transport: transport}),
 		Credentials: credentials.NewStaticCredentialsProvider("fake", "fake", ""),
 	}
 	l := &lines{}

@@ -20,6 +20,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sofatutor/llm-proxy/internal/awshttp"
 	"github.com/sofatutor/llm-proxy/internal/demo/cloud"
 )
 
@@ -30,7 +31,7 @@ func serve(t *testing.T, c *cloud.Cloud) aws.Config {
 	t.Cleanup(server.Close)
 	return aws.Config{
 		Region: "us-east-1", BaseEndpoint: aws.String(server.URL), Credentials: credentials.NewStaticCredentialsProvider("fake", "fake", ""),
-		Retryer: func() aws.Retryer { return aws.NopRetryer{} },
+		HTTPClient: awshttp.New(nil), Retryer: func() aws.Retryer { return aws.NopRetryer{} },
 	}
 }
 

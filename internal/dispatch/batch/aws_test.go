@@ -14,6 +14,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"github.com/stretchr/testify/require"
 
+	"github.com/sofatutor/llm-proxy/internal/awshttp"
 	"github.com/sofatutor/llm-proxy/internal/dispatch/batch"
 )
 
@@ -22,7 +23,7 @@ func cloud(t *testing.T, h http.HandlerFunc) aws.Config {
 	server := httptest.NewServer(h)
 	t.Cleanup(server.Close)
 	return aws.Config{
-		Region: "us-east-1", BaseEndpoint: &server.URL, Retryer: func() aws.Retryer { return aws.NopRetryer{} },
+		Region: "us-east-1", BaseEndpoint: &server.URL, HTTPClient: awshttp.New(nil), Retryer: func() aws.Retryer { return aws.NopRetryer{} },
 		Credentials: credentials.NewStaticCredentialsProvider("AKIAFAKE", "fake", ""),
 	}
 }

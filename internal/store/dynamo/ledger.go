@@ -16,6 +16,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"go.uber.org/zap"
 
+	"github.com/sofatutor/llm-proxy/internal/awshttp"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 )
 
@@ -55,7 +56,7 @@ func NewLedger(awsConfig aws.Config, cfg LedgerConfig) *Ledger {
 		Proxy: http.ProxyFromEnvironment, MaxIdleConnsPerHost: ledgerReaders, IdleConnTimeout: idleTimeout, TLSHandshakeTimeout: cfg.Budget / 2, ResponseHeaderTimeout: cfg.Budget,
 		DisableCompression: true,
 	}}
-	client := &http.Client{Transport: l.connections, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := awshttp.New(&http.Client{Transport: l.connections, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }})
 	l.client = dynamodb.NewFromConfig(awsConfig, func(o *dynamodb.Options) { o.HTTPClient, o.Retryer = client, manageRetryer() })
 	return l
 }

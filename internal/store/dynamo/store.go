@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"go.uber.org/zap"
 
+	"github.com/sofatutor/llm-proxy/internal/awshttp"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 )
 
@@ -83,7 +84,7 @@ func New(awsConfig aws.Config, cfg Config) *Store {
 		changeBudget: cfg.ChangeBudget,
 	}
 	s.patience = patience{budget: cfg.SpendBudget, fresh: s.connections.CloseIdleConnections}
-	client := &http.Client{Transport: s.connections, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	client := awshttp.New(&http.Client{Transport: s.connections, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }})
 	s.spends = dynamodb.NewFromConfig(awsConfig, func(o *dynamodb.Options) { o.HTTPClient, o.Retryer = client, aws.NopRetryer{} })
 	s.patient = dynamodb.NewFromConfig(awsConfig, func(o *dynamodb.Options) { o.HTTPClient, o.Retryer = client, manageRetryer() })
 	return s

@@ -17,6 +17,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 
+	"github.com/sofatutor/llm-proxy/internal/awshttp"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 )
 
@@ -31,6 +32,7 @@ type Clients struct {
 
 // NewClients returns the clients of an account.
 func NewClients(cfg aws.Config) Clients {
+	cfg.HTTPClient = awshttp.New(cfg.HTTPClient)
 	return Clients{Bus: eventbridge.NewFromConfig(cfg), Queues: sqs.NewFromConfig(cfg)}
 }
 
