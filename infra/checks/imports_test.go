@@ -31,8 +31,10 @@ var featuresAndAdapters = []string{
 // shared are the packages that features and adapters stand on.
 var shared = []string{"internal/usage", "internal/provider", "internal/llmproxy"}
 
+const awsHTTP = "internal/awshttp"
+
 // mayUseAWS are the places of the AWS SDK. Whatever else holds it would make each binary larger and slower to start.
-var mayUseAWS = []string{"internal/awshttp", "internal/store/dynamo", "internal/bus/eventbridge", "internal/seal", "internal/dispatch", "internal/redrive", "internal/lambdahttp", "internal/lambdahost", "functions", "local", "infra/aws"}
+var mayUseAWS = []string{awsHTTP, "internal/store/dynamo", "internal/bus/eventbridge", "internal/seal", "internal/dispatch", "internal/redrive", "internal/lambdahttp", "internal/lambdahost", "functions", "local", "infra/aws"}
 
 func TestImportsPointDown(t *testing.T) {
 	packages := listPackages(t)
@@ -82,6 +84,9 @@ func TestTheRulesFindWhatTheyForbid(t *testing.T) {
 		"a function with the command line":        {path: "functions/setup", deps: []string{"github.com/spf13/cobra"}, wants: "depends on github.com/spf13/cobra"},
 		"a function with a tokenizer":             {path: "functions/management", deps: []string{"github.com/pkoukk/tiktoken-go"}, wants: "depends on github.com/pkoukk"},
 		"the dispatcher with a tokenizer":         {path: "functions/dispatcher", deps: []string{"github.com/pkoukk/tiktoken-go"}},
+		"an adapter on AWS":                       {path: "internal/bus/eventbridge/route", needs: []string{"internal/awshttp"}},
+		"a stranger with AWS's clients":           {path: "internal/manage", needs: []string{"internal/awshttp"}, wants: "imports internal/awshttp"},
+		"AWS's clients with an adapter":           {path: "internal/awshttp", needs: []string{"internal/seal"}, wants: "imports internal/seal"},
 		"a stranger to AWS":                       {path: "internal/manage", deps: []string{"github.com/aws/smithy-go"}, wants: "depends on github.com/aws"},
 		"a store on AWS":                          {path: "internal/store/dynamo", deps: []string{"github.com/aws/smithy-go"}},
 	} {
@@ -142,8 +147,14 @@ func mayImport(path, target string) bool {
 	if within(path, "internal/llmproxy") {
 		return within(target, "internal/llmproxy")
 	}
+	if target == awsHTTP { // how the SDK's clients send
+		return within(path, mayUseAWS...)
+	}
 	if within(path, shared...) {
 		return within(target, shared...)
+	}
+	if within(path, awsHTTP) {
+		return false
 	}
 	for _, part := range featuresAndAdapters {
 		if within(path, part) {
