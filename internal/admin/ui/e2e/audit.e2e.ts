@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 
-import { checkAccessibility, expect, signIn, test, type Server } from './kit';
+import { atAddress, checkAccessibility, copied, expect, failsUntilRetried, signIn, test, type Server } from './kit';
 
 interface Entry { id: string; action: string; outcome: string; actor: string; project_id?: string; request_id?: string; before: Record<string, string>; after: Record<string, string> }
 interface Project { project_id: string; name: string }
@@ -32,11 +32,10 @@ test('who did what: changed fields before and after, never a secret', async ({ p
   expect(await drawer.getByRole('row', { name: /^description/ }).getByRole('cell').allInnerTexts()).toEqual(['none', 'now with words']);
   expect(await drawer.getByRole('row', { name: /^Who/ }).innerText()).toContain('token');
   await checkAccessibility(page);
-  await drawer.getByRole('button', { name: 'Copy as JSON' }).click();
-  expect(JSON.parse(await page.evaluate(() => navigator.clipboard.readText()))).toMatchObject({ action: 'project.update', project_id });
+  expect(JSON.parse(await copied(page, drawer.getByRole('button', { name: 'Copy as JSON' })))).toMatchObject({ action: 'project.update', project_id });
   await drawer.getByRole('button', { name: 'Only of this request' }).click();
   await page.getByText('1 in all').waitFor();
-  expect(page.url()).toMatch(/request_id=/);
+  await atAddress(page, /request_id=/);
   expect(await page.content()).not.toContain(key);
 });
 
@@ -47,7 +46,7 @@ test('what was refused stands there with its reason', async ({ page, server }) =
   await page.getByText('Refused', { exact: true }).click();
   await page.getByRole('button', { name: 'authenticate' }).first().waitFor();
   await page.getByRole('button', { name: 'session.create' }).first().waitFor({ state: 'detached' });
-  expect(page.url()).toContain('outcome=refused');
+  await atAddress(page, 'outcome=refused');
 });
 
 test('each filter of the API is in the address, and can be taken away again', async ({ page, server }) => {
@@ -75,7 +74,7 @@ test('each filter of the API is in the address, and can be taken away again', as
   await Promise.all([asked('actor=token', `project_id=${project_id}`, `token_id=${token.id}`, `request_id=${created!.request_id}`, 'outcome=done', 'from='), page.getByRole('button', { name: 'Show', exact: true }).click()]);
   await page.getByText('1 in all').waitFor();
   for (const part of ['q=filtered', 'action=token.create', 'outcome=done', 'actor=token', `project_id=${project_id}`, `token_id=${token.id}`]) {
-    expect(page.url()).toContain(part);
+    await atAddress(page, part);
   }
   await page.reload();
   await page.getByText('1 in all').waitFor();
@@ -85,14 +84,14 @@ test('each filter of the API is in the address, and can be taken away again', as
   await page.getByText('No entry of this time fits.').waitFor();
   await page.getByRole('button', { name: 'Show all' }).click();
   await page.getByRole('button', { name: 'session.create' }).first().waitFor();
-  expect(page.url()).not.toContain('project_id');
+  await expect.poll(() => page.url()).not.toContain('project_id');
 });
 
 test('a time is a preset or any two moments', async ({ page, server }) => {
   await makeProject(server, 'Timed');
   await signIn(page, '/admin/#/audit');
   await page.getByText('7d', { exact: true }).click();
-  await expect.poll(() => page.url()).toContain('range=7d');
+  await atAddress(page, 'range=7d');
   await page.getByRole('button', { name: 'Custom' }).click();
   await page.getByLabel('From').fill('2020-01-01T00:00:00');
   await page.getByLabel('To', { exact: true }).fill('2019-02-01T00:00:00');
@@ -134,13 +133,5 @@ test('an export has all that the filter lets through; no cell of it is a formula
 });
 
 test('a list that cannot be read says why and tries again', async ({ page, strict }) => {
-  strict.allow(/503 \(Service Unavailable\)/);
-  await page.route('**/manage/audit?*', (route) =>
-    route.fulfill({ status: 503, contentType: 'application/problem+json', headers: { 'Retry-After': '0' }, body: JSON.stringify({ title: 'Service Unavailable', status: 503, detail: 'The store does not answer. Try again.' }) }));
-  await signIn(page, '/admin/#/audit');
-  await page.getByRole('alert').getByText('The store does not answer.').waitFor();
-  await checkAccessibility(page);
-  await page.unroute('**/manage/audit?*');
-  await page.getByRole('button', { name: 'Try again' }).click();
-  await page.getByRole('button', { name: 'session.create' }).first().waitFor();
+  await failsUntilRetried(page, strict, { asks: '**/manage/audit?*', at: '/admin/#/audit', then: page.getByRole('button', { name: 'session.create' }) });
 });

@@ -1,7 +1,7 @@
 import { mkdir, readFile, rename, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 
-import { checkAccessibility, expect, signIn, startServer, test } from './kit';
+import { checkAccessibility, expect, failsUntilRetried, signIn, test } from './kit';
 
 interface Destination { name: string; state: string; dead_letters: number; delivered: number }
 
@@ -15,7 +15,7 @@ const letter = `${JSON.stringify({
 test('destinations are shown with how they go, tested, and sent their dead letters again', async ({ page, server }) => {
   const answer = await fetch(`${server.url}/v1/models`, { headers: { Authorization: `Bearer ${server.demoToken}` } });
   expect(answer.status).toBe(200);
-  await expect.poll(async () => (await server.api<Destination[]>('GET', '/manage/destinations')).find(({ name }) => name === 'file')?.delivered, { timeout: 20_000 }).toBeGreaterThan(0);
+  await expect.poll(async () => (await server.api<Destination[]>('GET', '/manage/destinations')).find(({ name }) => name === 'file')?.delivered).toBeGreaterThan(0);
   await writeFile(join(server.dir, 'dead-letters.jsonl'), letter, { mode: 0o600 });
 
   await signIn(page, '/admin/#/delivery');
@@ -48,56 +48,37 @@ test('destinations are shown with how they go, tested, and sent their dead lette
   await file.getByRole('button', { name: 'Send dead letters again' }).waitFor({ state: 'detached' });
 });
 
-test('without a destination the screen says how to switch one on', async ({ page }) => {
-  const { server, stop } = await startServer({ LLM_PROXY_LEDGER: 'false', MANAGEMENT_TOKEN: 'sk-fake-management-token-0123456789abcdef' }, []);
-  try {
-    expect(await server.api('GET', '/manage/destinations')).toEqual([]);
-    await page.route('**/manage/destinations', async (route) => {
-      const empty = await server.api('GET', '/manage/destinations'); // what such a server says, on a page of the file's own
-      await route.fulfill({ json: empty });
-    });
-    await signIn(page, '/admin/#/delivery');
-    await page.getByRole('heading', { name: 'No destination yet' }).waitFor();
-    await page.getByText('llm-proxy dispatcher --service webhook').waitFor();
-    await checkAccessibility(page);
-  } finally {
-    await stop();
-  }
+test('without a destination the screen says how to switch one on', async ({ another }) => {
+  const { server, page } = await another({ LLM_PROXY_LEDGER: 'false', MANAGEMENT_TOKEN: 'sk-fake-management-token-0123456789abcdef' }, []);
+  expect(await server.api('GET', '/manage/destinations')).toEqual([]);
+  await signIn(page, '/admin/#/delivery');
+  await page.getByRole('heading', { name: 'No destination yet' }).waitFor();
+  await page.getByText('llm-proxy dispatcher --service webhook').waitFor();
+  await checkAccessibility(page);
 });
 
-test('a destination that does not take events says so, and why a test was not taken', async ({ page }) => {
-  const { server, stop } = await startServer();
-  try {
-    const log = join(server.dir, 'events.jsonl');
-    const send = () => fetch(`${server.url}/v1/models`, { headers: { Authorization: `Bearer ${server.demoToken}` } });
-    await send();
-    const file = async () => (await server.api<Destination[]>('GET', '/manage/destinations')).find(({ name }) => name === 'file');
-    await expect.poll(async () => (await file())?.delivered, { timeout: 20_000 }).toBe(1);
-    await rename(log, `${log}.aside`).catch(() => undefined);
-    await mkdir(log); // a folder takes no line
-    await send();
-    await expect.poll(async () => (await file())?.state, { timeout: 60_000 }).toBe('failing');
-    await page.route('**/manage/destinations', async (route) => route.fulfill({ json: await server.api('GET', '/manage/destinations') }));
-    await signIn(page, '/admin/#/delivery');
-    const card = page.getByRole('region', { name: 'file', exact: true });
-    await card.getByText('failing', { exact: true }).waitFor();
-    await card.getByRole('row', { name: /^Last error/ }).getByText(/events\.jsonl/).waitFor();
-    await card.getByRole('row', { name: /^Oldest waiting/ }).getByText(/^for /).waitFor();
-    await checkAccessibility(page);
-    await rm(log, { recursive: true });
-  } finally {
-    await stop();
-  }
+test('a destination that does not take events says so, and why a test was not taken', async ({ another }) => {
+  const { server, page } = await another();
+  const log = join(server.dir, 'events.jsonl');
+  const send = () => fetch(`${server.url}/v1/models`, { headers: { Authorization: `Bearer ${server.demoToken}` } });
+  await send();
+  const file = async () => (await server.api<Destination[]>('GET', '/manage/destinations')).find(({ name }) => name === 'file');
+  await expect.poll(async () => (await file())?.delivered).toBe(1);
+  await rename(log, `${log}.aside`);
+  await mkdir(log); // a folder takes no line
+  await send();
+  await expect.poll(async () => (await file())?.state, { timeout: 90_000 }).toBe('failing');
+  await signIn(page, '/admin/#/delivery');
+  const card = page.getByRole('region', { name: 'file', exact: true });
+  await card.getByText('failing', { exact: true }).waitFor();
+  await card.getByRole('row', { name: /^Last error/ }).getByText(/events\.jsonl/).waitFor();
+  await card.getByRole('row', { name: /^Oldest waiting/ }).getByText(/^for /).waitFor();
+  await card.getByRole('button', { name: 'Send a test event' }).click();
+  await card.getByRole('alert').getByText(/events\.jsonl/).waitFor();
+  await checkAccessibility(page);
+  await rm(log, { recursive: true });
 });
 
 test('a list that cannot be read says why and tries again', async ({ page, strict }) => {
-  strict.allow(/503 \(Service Unavailable\)/);
-  await page.route('**/manage/destinations', (route) =>
-    route.fulfill({ status: 503, contentType: 'application/problem+json', headers: { 'Retry-After': '0' }, body: JSON.stringify({ title: 'Service Unavailable', status: 503, detail: 'The store does not answer. Try again.' }) }));
-  await signIn(page, '/admin/#/delivery');
-  await page.getByRole('alert').getByText('The store does not answer.').waitFor();
-  await checkAccessibility(page);
-  await page.unroute('**/manage/destinations');
-  await page.getByRole('button', { name: 'Try again' }).click();
-  await page.getByRole('region', { name: 'ledger', exact: true }).waitFor();
+  await failsUntilRetried(page, strict, { asks: '**/manage/destinations', at: '/admin/#/delivery', then: page.getByRole('region', { name: 'ledger', exact: true }) });
 });

@@ -1,5 +1,5 @@
 import { nav } from '../src/app/nav';
-import { expect, signIn, test, type Server } from './kit';
+import { expect, settled, signIn, test, titled, type Server } from './kit';
 
 // What people can call a project or a token, or a request its model, and a careless page would run, turn round or burst with.
 const hostile = {
@@ -38,7 +38,7 @@ async function fill(server: Server): Promise<Made[]> {
 test('a hostile name is text on every screen, and nowhere pushes the page aside', async ({ page, server, strict }) => {
   strict.allow(/404 \(Not Found\)/);
   const made = await fill(server);
-  await expect.poll(async () => (await server.api<unknown[]>('GET', '/manage/requests')).length, { timeout: 30_000 }).toBeGreaterThan(names.length);
+  await expect.poll(async () => (await server.api<unknown[]>('GET', '/manage/requests')).length, ).toBeGreaterThan(names.length);
   await signIn(page);
   const one = made[1]!;
   const deeper = ['', ...names.slice(0, 3).map((name) => `?q=${encodeURIComponent(JSON.stringify(name))}`), `?project_id=${one.project}`, `?token_id=${one.token}`];
@@ -47,8 +47,7 @@ test('a hostile name is text on every screen, and nowhere pushes the page aside'
     for (const { to, label } of nav) {
       for (const query of deeper) {
         await page.goto(`/admin/#${to}${query}`);
-        await page.getByRole('heading', { level: 1 }).waitFor();
-        await page.locator('[aria-busy="true"]').first().waitFor({ state: 'detached' });
+        await settled(page, label);
         const where = `${to}${query} at ${width}`;
         expect(await page.title(), where).not.toContain('taken');
         expect(await page.locator('img[src="x"], [onmouseover], [onerror], a[href^="javascript:"], main script').count(), where).toBe(0);
@@ -67,5 +66,5 @@ test('a name stands on its screen as it was given, each sign of it', async ({ pa
   }
   await page.goto('/admin/#/audit?action=project.create');
   await page.locator('main').getByText(hostile.image, { exact: false }).first().waitFor();
-  expect(await page.title()).toBe('Audit · llm-proxy');
+  await titled(page, 'Audit · llm-proxy');
 });

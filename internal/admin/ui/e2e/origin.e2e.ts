@@ -68,7 +68,7 @@ test('a page of another origin changes nothing by fetch, though the browser adds
           }, { url: server.url + path, method, type, body: body === undefined ? undefined : JSON.stringify(body), mode });
           expect(['refused by the browser', 'opaque 0 0'], `${method} ${path} ${type} ${mode}: nothing can be read`).toContain(seen);
           if (seen.startsWith('opaque')) { // it was sent: then the server has refused it
-            await expect.poll(() => answered, { message: `${method} ${path} ${type} ${mode}`, timeout: 5_000 }).toBe(403);
+            await expect.poll(() => answered, { message: `${method} ${path} ${type} ${mode}` }).toBe(403);
           }
           elsewhere.off('response', listen);
         }

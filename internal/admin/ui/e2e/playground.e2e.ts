@@ -1,4 +1,4 @@
-import { checkAccessibility, expect, signIn, test } from './kit';
+import { checkAccessibility, expect, signIn, test, titled } from './kit';
 
 const hostile = '<img src=x onerror="document.title=\'taken\'">';
 
@@ -17,14 +17,14 @@ test('a question is asked with a pasted token, and its figures are told', async 
   await answer.getByText('complete').waitFor();
   await answer.getByText(hostile).waitFor();
   const id = await answer.locator('code').innerText();
-  await expect.poll(() => server.api('GET', `/manage/requests/${id}`).then(() => true, () => false), { timeout: 60_000 }).toBe(true);
+  await expect.poll(() => server.api('GET', `/manage/requests/${id}`).then(() => true, () => false)).toBe(true);
   const entry = await server.api<{ outcome: string; stream: boolean; usage: { input: number; output: number } }>('GET', `/manage/requests/${id}`);
   expect(entry).toMatchObject({ outcome: 'complete', stream: true });
   expect(await answer.locator('dd').allInnerTexts()).toEqual(expect.arrayContaining([id, '200', String(entry.usage.input), String(entry.usage.output)]));
   expect(await answer.getByText(/^\d+(\.\d+)? (µs|ms|s)$/).count(), 'first byte and latency').toBe(2);
   await checkAccessibility(page);
   expect(await page.locator('img[src="x"]').count()).toBe(0);
-  expect(await page.title()).toBe('Playground · llm-proxy');
+  await titled(page, 'Playground · llm-proxy');
 
   expect(await page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage }) + window.location.href)).not.toContain(server.demoToken);
   await page.keyboard.press('Escape');

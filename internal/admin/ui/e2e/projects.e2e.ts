@@ -1,4 +1,4 @@
-import { checkAccessibility, expect, signIn, test } from './kit';
+import { atAddress, checkAccessibility, expect, failsUntilRetried, signIn, test, titled } from './kit';
 
 interface Project { project_id: string; name: string; description: string; is_active: boolean; key_hint?: string; metadata: Record<string, string>; capture?: string; endpoints: string[] }
 
@@ -73,7 +73,7 @@ test('a hostile name is text', async ({ page, server }) => {
   await page.getByRole('button', { name: `Actions for ${hostile}` }).click();
   await page.getByRole('menuitem', { name: 'Delete' }).click();
   await page.getByRole('dialog', { name: 'Delete project' }).getByText(hostile).waitFor();
-  expect(await page.title()).toBe('Projects · llm-proxy');
+  await titled(page, 'Projects · llm-proxy');
   expect(await page.locator('img[src="x"]').count()).toBe(0);
 });
 
@@ -113,22 +113,14 @@ test('a list is searched, filtered and read page after page, and the address say
 
   await page.getByLabel('Search by name').fill('Many 17');
   await page.getByText('1 in all').waitFor();
-  expect(page.url()).toContain('q=Many+17');
+  await atAddress(page, 'q=Many+17');
   await page.getByText('Inactive', { exact: true }).click();
   await page.getByText('No project fits.').waitFor();
-  expect(page.url()).toContain('active=false');
+  await atAddress(page, 'active=false');
   await page.getByRole('button', { name: 'Show all' }).click();
   await page.getByRole('button', { name: 'Show more' }).waitFor();
 });
 
 test('a list that cannot be read says why and tries again', async ({ page, strict }) => {
-  strict.allow(/503 \(Service Unavailable\)/);
-  await page.route('**/manage/projects?*', (route) =>
-    route.fulfill({ status: 503, contentType: 'application/problem+json', headers: { 'Retry-After': '0' }, body: JSON.stringify({ title: 'Service Unavailable', status: 503, detail: 'The store does not answer. Try again.' }) }));
-  await signIn(page, '/admin/#/projects?q=Demo');
-  await page.getByRole('alert').getByText('The store does not answer.').waitFor();
-  await checkAccessibility(page);
-  await page.unroute('**/manage/projects?*');
-  await page.getByRole('button', { name: 'Try again' }).click();
-  await page.getByRole('button', { name: 'Demo', exact: true }).waitFor();
+  await failsUntilRetried(page, strict, { asks: '**/manage/projects?*', at: '/admin/#/projects?q=Demo', then: page.getByRole('button', { name: 'Demo', exact: true }) });
 });

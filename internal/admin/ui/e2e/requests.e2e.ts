@@ -1,6 +1,6 @@
 import { readFile } from 'node:fs/promises';
 
-import { checkAccessibility, expect, signIn, test } from './kit';
+import { atAddress, checkAccessibility, expect, failsUntilRetried, signIn, test, titled } from './kit';
 import { ask, hostile, hostileToken, recorded } from './traffic';
 
 test('without a request the screen says what stands here and how to make one', async ({ page }) => {
@@ -19,7 +19,7 @@ test('requests are filtered, looked at and exported', async ({ page, server }) =
   const cut = await ask(server, { demo: 'events=5, cut-after=2', stream: true }).catch(() => undefined); // its answer breaks off
   const strange = await ask(server, { token, model: hostile });
   await recorded(server, [good, failed, strange]);
-  await expect.poll(async () => (await server.api<unknown[]>('GET', '/manage/requests')).length, { timeout: 30_000 }).toBe(4);
+  await expect.poll(async () => (await server.api<unknown[]>('GET', '/manage/requests')).length).toBe(4);
   expect(cut).toBeUndefined();
 
   await signIn(page, '/admin/#/requests');
@@ -34,17 +34,18 @@ test('requests are filtered, looked at and exported', async ({ page, server }) =
 
   await choose('Status', '5xx');
   await page.getByText('1 in all').waitFor();
-  expect(page.url()).toContain('status=5xx');
+  await atAddress(page, 'status=5xx');
   await page.getByRole('button', { name: 'Clear', exact: true }).click();
   await page.getByText('4 in all').waitFor();
   await choose('Outcome', 'cut');
   await page.getByText('1 in all').waitFor();
   await page.getByRole('button', { name: 'Clear', exact: true }).click();
+  await page.getByText('4 in all').waitFor();
   await choose('Project', hostile);
   await page.getByText('1 in all').waitFor();
-  expect(page.url()).toContain(`project_id=${project}`);
+  await atAddress(page, `project_id=${project}`);
   await choose('Token', hostile);
-  await expect.poll(() => page.url()).toContain(`token_id=${tokenID}`);
+  await atAddress(page, `token_id=${tokenID}`);
   await page.getByRole('combobox', { name: 'Model' }).fill('gpt-none');
   await page.getByText('No request fits.').waitFor();
   await page.getByRole('button', { name: 'Clear', exact: true }).click();
@@ -85,18 +86,12 @@ test('requests are filtered, looked at and exported', async ({ page, server }) =
 
   await rows.filter({ hasText: '<img' }).getByRole('button').click();
   await details.getByRole('row', { name: `Model ${hostile}` }).waitFor();
-  expect(await page.title()).toBe('Requests · llm-proxy');
+  await titled(page, 'Requests · llm-proxy');
 });
 
 test('a request that is not there says so, and a list that cannot be read tries again', async ({ page, strict }) => {
-  strict.allow(/404 \(Not Found\)|503 \(Service Unavailable\)/);
-  await page.route('**/manage/requests?*', (route) =>
-    route.fulfill({ status: 503, contentType: 'application/problem+json', headers: { 'Retry-After': '0' }, body: JSON.stringify({ title: 'Service Unavailable', status: 503, detail: 'The ledger does not answer. Try again.' }) }));
-  await signIn(page, '/admin/#/requests');
-  await page.getByRole('alert').getByText('The ledger does not answer.').waitFor();
-  await page.unroute('**/manage/requests?*');
-  await page.getByRole('button', { name: 'Try again' }).click();
-  await page.getByText('4 in all').waitFor();
+  strict.allow(/404 \(Not Found\)/);
+  await failsUntilRetried(page, strict, { asks: '**/manage/requests?*', at: '/admin/#/requests', then: page.getByRole('region', { name: 'Requests' }) });
   await page.goto('/admin/#/requests?open=01a20fcf-6a12-7887-bdef-000000000000');
   await page.getByRole('dialog', { name: 'Request' }).getByRole('alert').waitFor();
 });

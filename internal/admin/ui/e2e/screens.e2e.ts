@@ -1,7 +1,7 @@
 import type { Page } from 'playwright-core';
 
 import { nav } from '../src/app/nav';
-import { checkAccessibility, expect, signIn, test } from './kit';
+import { checkAccessibility, expect, goByKeys, settled, signIn, test } from './kit';
 
 // What holds for every screen, whoever wrote it.
 
@@ -9,8 +9,7 @@ const sizes = { desktop: { width: 1280, height: 900 }, phone: { width: 360, heig
 
 async function open(page: Page, to: string): Promise<void> {
   await signIn(page, `/admin/#${to}`);
-  await page.getByRole('heading', { level: 1 }).waitFor();
-  await page.locator('[aria-busy="true"]').first().waitFor({ state: 'detached' });
+  await settled(page);
 }
 
 /** What of the page can be operated, and what of that the Tab key does not reach. */
@@ -68,18 +67,16 @@ test('each screen is reached by the header, the palette and its keys', async ({ 
     await expect.poll(() => new URL(page.url()).hash.split('?')[0], { message: label }).toBe(`#${to}`);
     await page.goto('/admin/#/nowhere');
     await page.getByRole('heading', { name: 'There is no such screen' }).waitFor();
-    await page.keyboard.press('g');
-    await page.keyboard.press(key);
-    await expect.poll(() => new URL(page.url()).hash.split('?')[0], { message: `g ${key}` }).toBe(`#${to}`);
+    await goByKeys(page, key, to);
   }
   expect(new Set(nav.map(({ key }) => key)).size, 'each key is there once').toBe(nav.length);
 });
 
 test('nothing of a session or a key is in what the browser keeps', async ({ page }) => {
   await open(page, nav[0]!.to);
-  for (const { to } of nav) {
+  for (const { to, label } of nav) {
     await page.goto(`/admin/#${to}`);
-    await page.getByRole('heading', { level: 1 }).waitFor();
+    await settled(page, label);
   }
   const kept = await page.evaluate(() => JSON.stringify({ ...localStorage, ...sessionStorage }));
   expect(kept).not.toMatch(/sk-|llmp|token|session/i);

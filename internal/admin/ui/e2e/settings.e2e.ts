@@ -1,4 +1,4 @@
-import { checkAccessibility, expect, signIn, test } from './kit';
+import { checkAccessibility, expect, failsUntilRetried, signIn, test } from './kit';
 
 interface Info { version: string; store: string; default_provider: string; providers: { name: string; base_url: string; endpoints: { path: string }[] }[]; retention: { audit_days: number } }
 
@@ -27,13 +27,5 @@ test('a banner says on every screen that the demo provider is on', async ({ page
 });
 
 test('settings that cannot be read say why and try again', async ({ page, strict }) => {
-  strict.allow(/503 \(Service Unavailable\)/);
-  await page.route('**/manage/info', (route) =>
-    route.fulfill({ status: 503, contentType: 'application/problem+json', headers: { 'Retry-After': '0' }, body: JSON.stringify({ title: 'Service Unavailable', status: 503, detail: 'The store does not answer. Try again.' }) }));
-  await signIn(page, '/admin/#/settings');
-  await page.getByRole('alert').getByText('The store does not answer.').waitFor();
-  await checkAccessibility(page);
-  await page.unroute('**/manage/info');
-  await page.getByRole('button', { name: 'Try again' }).click();
-  await page.getByRole('region', { name: 'Installation' }).waitFor();
+  await failsUntilRetried(page, strict, { asks: '**/manage/info', at: '/admin/#/settings', then: page.getByRole('region', { name: 'Installation' }) });
 });

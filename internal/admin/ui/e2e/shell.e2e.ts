@@ -1,16 +1,16 @@
-import { checkAccessibility, expect, signIn, test } from './kit';
+import { checkAccessibility, expect, goByKeys, signIn, test, titled } from './kit';
 
 test('the keyboard does everything: skip link, search, help, palette, sequences', async ({ page }) => {
   await signIn(page, '/admin/#/projects');
   await page.getByRole('button', { name: 'Demo', exact: true }).waitFor();
 
   await page.keyboard.press('Tab');
-  expect(await page.evaluate(() => document.activeElement?.textContent)).toBe('Skip to content');
+  await expect.poll(() => page.evaluate(() => document.activeElement?.textContent)).toBe('Skip to content');
   await page.keyboard.press('Enter');
-  expect(await page.evaluate(() => document.activeElement?.tagName)).toBe('MAIN');
+  await expect.poll(() => page.evaluate(() => document.activeElement?.tagName)).toBe('MAIN');
 
   await page.keyboard.press('/');
-  expect(await page.evaluate(() => document.activeElement?.getAttribute('aria-label'))).toBe('Search by name');
+  await expect.poll(() => page.evaluate(() => document.activeElement?.getAttribute('aria-label'))).toBe('Search by name');
   await page.keyboard.type('?g/'); // is text here
   expect(await page.getByLabel('Search by name').inputValue()).toBe('?g/');
   await page.getByLabel('Search by name').fill('');
@@ -32,11 +32,10 @@ test('the keyboard does everything: skip link, search, help, palette, sequences'
 
   await page.goto('/admin/#/nowhere');
   await page.getByRole('heading', { name: 'There is no such screen' }).waitFor();
-  await page.keyboard.press('g');
-  await page.keyboard.press('p');
+  await goByKeys(page, 'p', '/projects');
   await page.getByRole('heading', { name: 'Projects' }).waitFor();
-  expect(await page.evaluate(() => document.activeElement?.tagName)).toBe('MAIN');
-  expect(await page.title()).toBe('Projects · llm-proxy');
+  await expect.poll(() => page.evaluate(() => document.activeElement?.tagName)).toBe('MAIN');
+  await titled(page, 'Projects · llm-proxy');
 });
 
 test('colours are light, dark or those of the system, and stay', async ({ page }) => {
@@ -49,7 +48,7 @@ test('colours are light, dark or those of the system, and stay', async ({ page }
   await expect.poll(scheme).toBe('light');
   await page.reload();
   await page.getByRole('button', { name: 'Account' }).waitFor();
-  expect(await scheme()).toBe('light');
+  await expect.poll(scheme).toBe('light');
   await page.getByRole('button', { name: 'Colours' }).click();
   await page.getByRole('menuitem', { name: 'As the system is' }).click();
   await expect.poll(scheme).toBe('dark');

@@ -22,6 +22,6 @@ export async function ask(server: Server, { token = server.demoToken, model = 'g
 /** Waits until the ledger has the requests: it is written after the answers. */
 export async function recorded(server: Server, ids: string[]): Promise<void> {
   for (const id of ids) {
-    await expect.poll(() => server.api('GET', `/manage/requests/${id}`).then(() => 'there', () => 'not yet'), { timeout: 30_000 }).toBe('there');
+    await expect.poll(() => server.api('GET', `/manage/requests/${id}`).then(() => 'there', () => 'not yet')).toBe('there');
   }
 }

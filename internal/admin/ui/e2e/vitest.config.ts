@@ -9,7 +9,9 @@ export default defineConfig({
     include: [`**/*.${kind}.ts`],
     maxWorkers: 2,
     isolate: false, // one browser for all files of a worker
-    testTimeout: kind === 'e2e' ? 120_000 : 600_000, // a slow machine that does other things too
-    hookTimeout: 60_000,
+    testTimeout: kind === 'e2e' ? 300_000 : 600_000, // only what hangs takes so long: a slow machine may do other things too
+    hookTimeout: 120_000,
+    expect: { poll: { timeout: 45_000, interval: 100 } }, // a second, vitest's own, is too short for a browser beside other work
+    reporters: ['default', './failures.ts'],
   },
 });

@@ -7,7 +7,7 @@ cd "$(dirname "$0")/.."
 tools/install.sh
 if [ "${KIND:-e2e}" = e2e ]; then
 	node_modules/.bin/tsc --noEmit
-	node_modules/.bin/vitest run --reporter=dot
+	node_modules/.bin/vitest run --reporter=dot --reporter=./e2e/failures.ts
 fi
 
 for name in "${CHROMIUM:-}" chromium chromium-browser google-chrome; do
