@@ -16,5 +16,5 @@ export default defineConfig({
     chunkSizeWarningLimit: 1000, // e2e/budget.e2e.ts has the limit
   },
   server: { proxy: { '/manage': proxied, '/admin/api': proxied, '/v1': proxied } },
-  test: { include: ['src/**/*.test.{ts,tsx}'], restoreMocks: true },
+  test: { include: ['src/**/*.test.{ts,tsx}'], restoreMocks: true, testTimeout: 60_000 }, // a slow machine may do other things too
 });
