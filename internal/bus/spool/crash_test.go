@@ -229,7 +229,7 @@ func TestARequestThatOutlivesItsSegmentIsStillKnownToBeOpen(t *testing.T) {
 	for range 20 {
 		request(s)
 	}
-	require.Eventually(t, func() bool { return len(files(t, dir, ".open")) == 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(files(t, dir, ".open")) == 1 }, patience, time.Millisecond)
 	snapshot(t, dir, dead)
 	after := open(t, spool.Config{Dir: dead})
 	require.EqualValues(t, 1, after.Stats().Lost)

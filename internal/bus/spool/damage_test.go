@@ -18,7 +18,7 @@ import (
 )
 
 func deadline(t *rapid.T) context.Context {
-	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -218,6 +218,6 @@ func TestAFolderThatIsGoneIsAnError(t *testing.T) {
 	_, _, err = f.Backlog()
 	require.ErrorIs(t, err, fs.ErrNotExist)
 	require.ErrorIs(t, f.Commit(nil), fs.ErrNotExist)
-	require.Eventually(t, func() bool { return s.Stats().Degraded != "" }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return s.Stats().Degraded != "" }, patience, 10*time.Millisecond)
 	require.Error(t, s.Close())
 }

@@ -22,6 +22,9 @@ var (
 	_ dispatch.Source = (*spool.Follower)(nil)
 )
 
+// patience is how long a test waits for what must come, on a slow and busy machine too.
+const patience = time.Minute
+
 func TestMain(m *testing.M) {
 	if dir := os.Getenv("SPOOL_TEST_CHILD"); dir != "" {
 		childMain(dir)
@@ -79,7 +82,7 @@ func request(s *spool.Spool) llmproxy.EventID {
 // read returns the next events, which must be there soon.
 func read(t testing.TB, f *spool.Follower, n int) []*llmproxy.Event {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	var all []*llmproxy.Event
 	for len(all) < n {

@@ -16,6 +16,9 @@ import (
 
 const testSeed = 0x5eed
 
+// patience is how long a test waits for what must come, on a slow and busy machine too.
+const patience = time.Minute
+
 // FuzzDecodeRecord decodes bytes whose checksums fit, so that only the decoder stands between them and the follower.
 func FuzzDecodeRecord(f *testing.F) {
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -116,7 +119,7 @@ func TestAFollowerInTheSameProcessNeedNotLook(t *testing.T) {
 	require.NoError(t, err)
 	f.poll = time.Hour
 	time.AfterFunc(20*time.Millisecond, func() { s.Publish(&llmproxy.Event{Path: "/v1/models"}) })
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	events, err := f.Read(ctx, 1)
 	require.NoError(t, err)
@@ -185,7 +188,7 @@ func TestASegmentThatNoneFollowsYetIsNotSealed(t *testing.T) {
 	s.mu.Unlock()
 	for range 2 { // when the second one is taken, the first was dealt with
 		signal(s.rotated)
-		require.Eventually(t, func() bool { return len(s.rotated) == 0 }, 5*time.Second, time.Millisecond)
+		require.Eventually(t, func() bool { return len(s.rotated) == 0 }, patience, time.Millisecond)
 	}
 	unsealed := func() int {
 		names, err := filepath.Glob(filepath.Join(dir, "*.open"))
@@ -198,7 +201,7 @@ func TestASegmentThatNoneFollowsYetIsNotSealed(t *testing.T) {
 	s.retryAt = time.Time{}
 	s.mu.Unlock()
 	s.Publish(&llmproxy.Event{ID: llmproxy.NewEventID(time.Now()), Path: "/after"})
-	require.Eventually(t, func() bool { return unsealed() == 1 }, 5*time.Second, time.Millisecond, "the next one has the begin too, and the first is sealed")
+	require.Eventually(t, func() bool { return unsealed() == 1 }, patience, time.Millisecond, "the next one has the begin too, and the first is sealed")
 	require.NoError(t, s.Close())
 	require.EqualValues(t, 1, s.Stats().Lost)
 }
@@ -232,14 +235,14 @@ func TestASyncThatFailsIsDegradedUntilOneSucceeds(t *testing.T) {
 			s.active.file = w
 			s.mu.Unlock()
 			s.Publish(&llmproxy.Event{Path: "/v1/models"})
-			require.Eventually(t, func() bool { return s.Stats().Degraded != "" }, 5*time.Second, time.Millisecond)
+			require.Eventually(t, func() bool { return s.Stats().Degraded != "" }, patience, time.Millisecond)
 			require.Contains(t, s.Stats().Degraded, "durable")
 			s.mu.Lock()
 			s.active.file = whole
 			s.mu.Unlock()
 			require.NoError(t, r.Close())
 			require.NoError(t, w.Close())
-			require.Eventually(t, func() bool { return s.Stats().Degraded == "" }, 5*time.Second, 10*time.Millisecond)
+			require.Eventually(t, func() bool { return s.Stats().Degraded == "" }, patience, 10*time.Millisecond)
 			require.NoError(t, s.Close())
 		})
 	}

@@ -21,7 +21,7 @@ func TestASegmentGoesWhenEveryFollowerHasPassedIt(t *testing.T) {
 	for range 50 {
 		request(s)
 	}
-	require.Eventually(t, func() bool { return len(files(t, dir, ".open")) == 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(files(t, dir, ".open")) == 1 }, patience, time.Millisecond)
 	all := len(files(t, dir, ".seg"))
 	require.Greater(t, all, 10)
 	read(t, quick, 50)
@@ -30,10 +30,10 @@ func TestASegmentGoesWhenEveryFollowerHasPassedIt(t *testing.T) {
 	time.Sleep(1500 * time.Millisecond) // longer than the background takes to look
 	require.Len(t, files(t, dir, ".seg"), all, "slow has committed nothing")
 	require.NoError(t, slow.Commit(nil))
-	require.Eventually(t, func() bool { n := len(files(t, dir, ".seg")); return n > 0 && n < all/2 }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { n := len(files(t, dir, ".seg")); return n > 0 && n < all/2 }, patience, 10*time.Millisecond)
 	require.Len(t, read(t, slow, 20), 20)
 	require.NoError(t, slow.Commit(nil))
-	require.Eventually(t, func() bool { return len(files(t, dir, ".seg")) == 0 }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return len(files(t, dir, ".seg")) == 0 }, patience, 10*time.Millisecond)
 	require.Empty(t, rest(t, quick))
 	require.Zero(t, s.Stats().Dropped)
 	require.Empty(t, s.Stats().Degraded)
@@ -48,7 +48,7 @@ func TestWithoutAFollowerTheNewestAreKept(t *testing.T) {
 	for range 200 {
 		want = append(want, request(s))
 	}
-	require.Eventually(t, func() bool { k := s.Stats().Kept; return k > most/2 && k <= most }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { k := s.Stats().Kept; return k > most/2 && k <= most }, patience, 10*time.Millisecond)
 	require.Empty(t, s.Stats().Degraded, "nobody misses them")
 	require.NoError(t, s.Close())
 	got := ids(rest(t, follow(t, dir, "file")))
@@ -65,13 +65,13 @@ func TestAFullSpoolDropsTheOldestAndSaysSo(t *testing.T) {
 	for range 200 {
 		request(s)
 	}
-	require.Eventually(t, func() bool { return s.Stats().Dropped > 0 && s.Stats().Kept <= most }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return s.Stats().Dropped > 0 && s.Stats().Kept <= most }, patience, 10*time.Millisecond)
 	require.Contains(t, s.Stats().Degraded, "full")
-	require.Eventually(t, func() bool { return lines.FilterMessage("spool is degraded").Len() > 0 }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return lines.FilterMessage("spool is degraded").Len() > 0 }, patience, 10*time.Millisecond)
 	require.NotEmpty(t, rest(t, f))
 	require.NoError(t, f.Commit(nil))
-	require.Eventually(t, func() bool { return s.Stats().Degraded == "" }, 5*time.Second, 10*time.Millisecond, "it was read")
-	require.Eventually(t, func() bool { return lines.FilterMessage("spool works again").Len() > 0 }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return s.Stats().Degraded == "" }, patience, 10*time.Millisecond, "it was read")
+	require.Eventually(t, func() bool { return lines.FilterMessage("spool works again").Len() > 0 }, patience, 10*time.Millisecond)
 }
 
 func TestASegmentDroppedUnderAReaderIsPassedOver(t *testing.T) {
@@ -81,7 +81,7 @@ func TestASegmentDroppedUnderAReaderIsPassedOver(t *testing.T) {
 	for range 30 {
 		request(s)
 	}
-	require.Eventually(t, func() bool { return len(files(t, dir, ".open")) == 1 }, 5*time.Second, time.Millisecond)
+	require.Eventually(t, func() bool { return len(files(t, dir, ".open")) == 1 }, patience, time.Millisecond)
 	read(t, f, 1)
 	sealed := files(t, dir, ".seg")
 	for _, name := range sealed[:len(sealed)-1] {
@@ -124,7 +124,7 @@ func TestAFullDiskServesOnAndRecovers(t *testing.T) {
 	}
 	require.Greater(t, s.Stats().Failed, int64(100))
 	require.Contains(t, s.Stats().Degraded, "no space left")
-	require.Eventually(t, func() bool { return lines.FilterMessage("spool is degraded").Len() > 0 }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return lines.FilterMessage("spool is degraded").Len() > 0 }, patience, 10*time.Millisecond)
 	open := newID()
 	s.Begin(begin(open)) // not on disk
 
@@ -140,9 +140,9 @@ func TestAFullDiskServesOnAndRecovers(t *testing.T) {
 	}
 	take()
 	require.NoError(t, f.Commit([]byte("a commit needs no space")))
-	require.Eventually(t, func() bool { return publish(100 << 10) }, 10*time.Second, 50*time.Millisecond, "what was read makes room")
-	require.Eventually(t, func() bool { return s.Stats().Degraded == "" }, 5*time.Second, 10*time.Millisecond)
-	require.Eventually(t, func() bool { return lines.FilterMessage("spool works again").Len() > 0 }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return publish(100 << 10) }, patience, 50*time.Millisecond, "what was read makes room")
+	require.Eventually(t, func() bool { return s.Stats().Degraded == "" }, patience, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return lines.FilterMessage("spool works again").Len() > 0 }, patience, 10*time.Millisecond)
 	take()
 	require.Zero(t, f.Stats().Damaged+f.Stats().Torn)
 
@@ -153,7 +153,7 @@ func TestAFullDiskServesOnAndRecovers(t *testing.T) {
 		require.NoError(t, err)
 		defer func() { require.NoError(t, after.Close()) }()
 		return after.Stats().Lost == 1
-	}, 5*time.Second, 100*time.Millisecond, "the begin that did not fit is written when there is room")
+	}, patience, 100*time.Millisecond, "the begin that did not fit is written when there is room")
 	require.NoError(t, f.Close())
 	require.NoError(t, s.Close())
 }

@@ -87,7 +87,7 @@ func TestAnOldSegmentIsSealedAndAnEmptyOneIsNot(t *testing.T) {
 	time.Sleep(1500 * time.Millisecond) // longer than the background takes to look
 	require.Equal(t, first, oneFile(t, dir, ".open"), "nothing was written")
 	request(s)
-	require.Eventually(t, func() bool { return len(files(t, dir, ".seg")) == 1 }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return len(files(t, dir, ".seg")) == 1 }, patience, 10*time.Millisecond)
 	require.NotEqual(t, first, oneFile(t, dir, ".open"))
 }
 
@@ -173,7 +173,7 @@ func TestACommitThatIsKilledInTheMiddleLeavesTheOneBefore(t *testing.T) {
 	require.NoError(t, os.WriteFile(filepath.Join(dir, "file.cursor-b"), []byte("x"), 0o600))
 	_, err = spool.Follow(dir, "file", nil)
 	require.ErrorContains(t, err, "checksum", "both are gone: that is no kill")
-	require.Eventually(t, func() bool { return strings.Contains(s.Stats().Degraded, "checksum") }, 5*time.Second, 10*time.Millisecond)
+	require.Eventually(t, func() bool { return strings.Contains(s.Stats().Degraded, "checksum") }, patience, 10*time.Millisecond)
 }
 
 func TestAFollowersNameIsHeldByOne(t *testing.T) {
