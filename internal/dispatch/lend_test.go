@@ -164,7 +164,7 @@ func TestAnEndedLoopLosesNoDeadLetterThatIsToBeSent(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
 	require.NoError(t, l.Run(ctx))
-	within, stop := context.WithTimeout(t.Context(), time.Second)
+	within, stop := context.WithTimeout(t.Context(), time.Minute)
 	defer stop()
 	_, dead, err := l.Redrive(within)
 	require.NoError(t, err) // five tries at a destination that is closed

@@ -436,12 +436,15 @@ func TestABodyThatBreaksOffIsAnError(t *testing.T) {
 }
 
 func TestABodyThatNobodyReads(t *testing.T) {
-	late := make(chan error, 1)
+	late, over := make(chan error, 1), make(chan struct{})
 	s := start(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header()["Content-Type"] = nil
 		w.WriteHeader(http.StatusForbidden)
+		if r.Method != http.MethodPost {
+			return
+		}
 		go func() {
-			time.Sleep(10 * time.Millisecond)
+			<-over
 			_, err := r.Body.Read(make([]byte, 1))
 			select {
 			case late <- err:
@@ -458,6 +461,10 @@ func TestABodyThatNobodyReads(t *testing.T) {
 			require.Equal(t, 403, res.StatusCode)
 			require.False(t, res.Close)
 		}
+		c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n") // it is taken when the ones before have ended
+		_, _, err := c.answer("GET")
+		require.NoError(t, err)
+		close(over)
 		require.ErrorIs(t, <-late, http.ErrBodyReadAfterClose)
 	})
 	t.Run("ends the connection where it is large, and the answer arrives", func(t *testing.T) {
@@ -474,18 +481,21 @@ func TestABodyThatNobodyReads(t *testing.T) {
 }
 
 func TestDeadlinesOfAHandlerEndWithItsRequest(t *testing.T) {
+	const soon = 500 * time.Millisecond // a busy machine may leave a handler alone for that long and hardly longer
+	var deadline time.Time
 	s := start(t, func(w http.ResponseWriter, r *http.Request) {
 		w.Header()["Content-Type"] = nil
 		control := http.NewResponseController(w)
 		if r.RequestURI == "/timed" {
+			deadline = time.Now().Add(soon)
 			_ = control.EnableFullDuplex()
-			_ = control.SetWriteDeadline(time.Now().Add(30 * time.Millisecond))
-			_ = control.SetReadDeadline(time.Now().Add(30 * time.Millisecond))
+			_ = control.SetWriteDeadline(deadline)
+			_ = control.SetReadDeadline(deadline)
 			_, err := io.ReadAll(r.Body)
 			_, _ = fmt.Fprint(w, err)
 			return
 		}
-		time.Sleep(60 * time.Millisecond)
+		time.Sleep(time.Until(deadline) + 10*time.Millisecond)
 		_, _ = io.WriteString(w, "fine")
 	})
 	c := dial(t, s.Addr())
@@ -505,14 +515,16 @@ func TestDeadlinesOfAHandlerEndWithItsRequest(t *testing.T) {
 }
 
 func TestAHeadHasItsTime(t *testing.T) {
-	s := start(t, echo, func(c *Config) { c.HeaderTimeout, c.IdleTimeout = 50*time.Millisecond, 100*time.Millisecond })
-	s.server.ReadHeaderTimeout = 50 * time.Millisecond
-	require.True(t, dial(t, s.Addr()).ends(), "nothing comes")
-	c := dial(t, s.Addr())
+	idle := start(t, echo, func(c *Config) { c.IdleTimeout = 50 * time.Millisecond })
+	c := dial(t, idle.Addr())
 	c.send("GET / HTTP/1.1\r\nHost: x\r\n\r\n")
 	_, _, err := c.answer("GET")
 	require.NoError(t, err)
 	require.True(t, c.ends(), "no further request comes")
+
+	s := start(t, echo, func(c *Config) { c.HeaderTimeout = 50 * time.Millisecond })
+	s.server.ReadHeaderTimeout = 50 * time.Millisecond
+	require.True(t, dial(t, s.Addr()).ends(), "nothing comes")
 	c = dial(t, s.Addr())
 	stop := make(chan struct{})
 	var dripping sync.WaitGroup

@@ -315,7 +315,7 @@ func TestTheHeadDoesNotWaitForTheBody(t *testing.T) {
 
 // TestALongStreamOutlivesEveryLimit: a stream that drips is alive, however long it takes altogether.
 func TestALongStreamOutlivesEveryLimit(t *testing.T) {
-	const chunks, every, limit = 40, 25 * time.Millisecond, 300 * time.Millisecond
+	const chunks, every, limit = 40, 75 * time.Millisecond, time.Second
 	o := serveOrigin(t, func(c *call) {
 		c.write(streamHead)
 		for i := range chunks {

