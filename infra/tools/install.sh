@@ -17,10 +17,12 @@ has_compiler() { command -v "${CC:-gcc}" && echo 'int main(void){return 0;}' | "
 has_venv() { python3 -c 'import ensurepip, venv'; }
 has_nginx() { command -v nginx || test -x /usr/sbin/nginx; }
 has_chromium() { test -n "${CHROMIUM:-}" || command -v chromium || command -v chromium-browser || command -v google-chrome; }
+has_version2() { test -e /sys/fs/cgroup/cgroup.controllers || command -v linux.uml || test "$(uname -m)" != x86_64; } # control groups of the kernel, or of one beside it
 has_compiler >/dev/null 2>&1 || missing+=(gcc libc6-dev)
 has_venv >/dev/null 2>&1 || missing+=(python3-venv)
 has_nginx >/dev/null 2>&1 || missing+=(nginx-light)
 has_chromium >/dev/null 2>&1 || missing+=(chromium)
+has_version2 >/dev/null 2>&1 || missing+=(user-mode-linux)
 
 apt_as_root() {
 	if [ "$(id -u)" = 0 ]; then
@@ -36,7 +38,8 @@ if [ ${#missing[@]} -gt 0 ]; then
 			echo "could not install ${missing[*]}; what needs them says so and does without, or fails" >&2
 	else
 		echo "missing and not ours to install: apt-get install ${missing[*]}" >&2
-		echo "  (gcc: the race detector; python3-venv: the Python SDK's tests; nginx-light: a column of make bench; chromium: the admin site's tests)" >&2
+		echo "  (gcc: the race detector; python3-venv: the Python SDK's tests; nginx-light: a column of make bench; chromium: the admin site's tests;" >&2
+		echo "  user-mode-linux: Lambda's limits under version 2 of control groups)" >&2
 	fi
 fi
 

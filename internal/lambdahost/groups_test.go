@@ -19,7 +19,7 @@ func kernel(t *testing.T, root string, files ...string) {
 }
 
 // Each machine has one version. What the other would be told is seen in a folder that looks like it: the kernel makes the files of a
-// group, so they are there before.
+// group, so they are there before. That limits hold is seen on kernels.
 func TestBothVersionsOfControlGroupsAreToldTheSame(t *testing.T) {
 	for name, c := range map[string]struct {
 		files  []string
