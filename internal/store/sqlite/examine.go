@@ -63,16 +63,26 @@ func Examine(ctx context.Context, path string) (x Examination, err error) {
 
 // newestMigration is the number of the last file of migrations.
 func newestMigration() (newest int64, err error) {
+	known, err := knownMigrations()
+	for n := range known {
+		newest = max(newest, n)
+	}
+	return newest, err
+}
+
+// knownMigrations are the numbers of the files of migrations.
+func knownMigrations() (map[int64]bool, error) {
 	entries, err := migrations.ReadDir("migrations")
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
+	known := make(map[int64]bool, len(entries))
 	for _, entry := range entries {
 		n, err := goose.NumericComponent(entry.Name())
 		if err != nil {
-			return 0, err
+			return nil, err
 		}
-		newest = max(newest, n)
+		known[n] = true
 	}
-	return newest, nil
+	return known, nil
 }

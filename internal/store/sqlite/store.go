@@ -148,6 +148,9 @@ func migrate(ctx context.Context, db *sql.DB) error {
 var errNewer = errors.New("use the newer program")
 
 func migrateOnce(ctx context.Context, db *sql.DB) error {
+	if current(ctx, db) {
+		return nil
+	}
 	files, err := fs.Sub(migrations, "migrations")
 	if err != nil {
 		return err
@@ -166,6 +169,30 @@ func migrateOnce(ctx context.Context, db *sql.DB) error {
 	}
 	_, err = provider.Up(ctx)
 	return err
+}
+
+// current says whether exactly the migrations of this program have been applied, as goose notes them: then there is nothing to do, and
+// one query has told so where goose needs several transactions. Whatever it does not understand, a database without tables too, is goose's.
+func current(ctx context.Context, db *sql.DB) bool {
+	known, err := knownMigrations()
+	if err != nil {
+		return false
+	}
+	rows, err := db.QueryContext(ctx, `SELECT version_id, is_applied FROM `+goose.DefaultTablename+` WHERE version_id <> 0`) // 0 notes that the table was made
+	if err != nil {
+		return false
+	}
+	defer rows.Close()
+	applied := make(map[int64]bool, len(known))
+	for rows.Next() {
+		var version int64
+		var done bool
+		if err := rows.Scan(&version, &done); err != nil || !done || !known[version] {
+			return false
+		}
+		applied[version] = true
+	}
+	return rows.Err() == nil && len(applied) == len(known)
 }
 
 // Close ends the store. Spends under way end first; what comes later is refused. To close it again changes nothing.
