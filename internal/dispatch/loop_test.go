@@ -305,18 +305,6 @@ func TestDuplicatesAreLeftOut(t *testing.T) {
 	})
 }
 
-func TestTheWindowForgetsTheOldest(t *testing.T) {
-	var w window
-	for i := range windowSize + 10 {
-		w.add(request(i).ID, false)
-		w.add(request(i).ID, false)
-	}
-	require.Len(t, w.lost, windowSize)
-	require.False(t, w.hasID(request(9).ID))
-	require.True(t, w.hasID(request(10).ID))
-	require.True(t, w.hasID(request(windowSize+9).ID))
-}
-
 func TestUsageThatCannotBeReadIsCountedAndTheEventDelivered(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		e := request(0)
