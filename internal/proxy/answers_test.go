@@ -286,14 +286,18 @@ func TestAChunkOfAKnownLengthIsNotHeldBack(t *testing.T) {
 // TestTheHeadDoesNotWaitForTheBody: a model may think for minutes, and who waits for it wants to know that it does.
 func TestTheHeadDoesNotWaitForTheBody(t *testing.T) {
 	for name, head := range map[string]string{
-		"an event stream": streamHead, "another stream": "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n", "a known length": "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
+		"an event stream": streamHead, "an event stream, and what says how long its first chunk is": streamHead + "5\r\n",
+		"another stream": "HTTP/1.1 200 OK\r\nContent-Type: application/x-ndjson\r\nTransfer-Encoding: chunked\r\n\r\n", "a known length": "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\n",
 	} {
 		t.Run(name, func(t *testing.T) {
 			goOn := make(chan struct{})
 			o := serveOrigin(t, func(c *call) {
 				c.write(head)
 				await(t, goOn)
-				c.write("5\r\nhello\r\n0\r\n\r\n")
+				if !strings.HasSuffix(head, "5\r\n") {
+					c.write("5\r\n")
+				}
+				c.write("hello\r\n0\r\n\r\n")
 				if strings.Contains(head, "Length") {
 					c.hangUp()
 				}
@@ -311,6 +315,17 @@ func TestTheHeadDoesNotWaitForTheBody(t *testing.T) {
 			require.Len(t, body, 5)
 		})
 	}
+}
+
+// TestAnEventStreamThatHasComeWholeIsStillAStream: who asked for one reads chunks.
+func TestAnEventStreamThatHasComeWholeIsStillAStream(t *testing.T) {
+	o := serveOrigin(t, func(c *call) { c.write(streamHead + "9\r\ndata: 1\n\n\r\n0\r\n\r\n") })
+	p := newProxy(t, o.URL)
+	res := p.do(t, p.request(t, p.mint(t), "POST", "/v1/chat/completions", strings.NewReader("{}")))
+	require.EqualValues(t, -1, res.ContentLength)
+	body, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	require.Equal(t, "data: 1\n\n", string(body))
 }
 
 // TestALongStreamOutlivesEveryLimit: a stream that drips is alive, however long it takes altogether.

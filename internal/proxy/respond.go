@@ -70,8 +70,9 @@ func (x *exchange) sendBody(held int, heldErr error) {
 	passed := int64(0)
 	space, n, err := x.capture.head.b[:held], held, heldErr
 	for {
+		isFirst := x.event.Timing.FirstByte == 0
 		if n > 0 {
-			if x.event.Timing.FirstByte == 0 {
+			if isFirst {
 				x.event.Timing.FirstByte = max(time.Since(x.start), 1)
 			}
 			passed += int64(n)
@@ -80,10 +81,10 @@ func (x *exchange) sendBody(held int, heldErr error) {
 				x.writeFailed()
 				return
 			}
-			if flusher != nil && err == nil && passed != length {
+			if flusher != nil && passed != length && (err == nil || isFirst && x.capture.counting) { // an event stream is sent as one also where all of it has come
 				flusher.Flush()
 			}
-		} else if flusher != nil && err == nil && x.event.Timing.FirstByte == 0 && (x.capture.counting || x.call.Waits()) {
+		} else if flusher != nil && err == nil && isFirst && x.call.Waits() {
 			flusher.Flush() // the body may begin with a long silence, and its caller waits for the head
 		}
 		if err != nil {

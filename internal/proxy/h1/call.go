@@ -1,6 +1,7 @@
 package h1
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -44,6 +45,7 @@ type Call struct {
 	answered bool // a byte of an answer has come
 	ended    bool // the answer was read to its end
 	close    bool // the connection serves no further call
+	chunked  bool // the answer's body comes in chunks
 	upload   *upload
 
 	mu          sync.Mutex // guards what Interrupt needs
@@ -263,13 +265,26 @@ func (c *Call) receive(req *Request) error {
 		}
 		c.conn.budget = math.MaxInt64
 		c.Status, c.Header, c.Length, c.body = res.StatusCode, res.Header, res.ContentLength, res.Body
+		c.chunked = len(res.TransferEncoding) > 0
 		c.close = res.Close || res.StatusCode == http.StatusSwitchingProtocols
 		return nil
 	}
 }
 
-// Waits reports whether nothing of the answer's body has come yet, so that a Read would wait for it.
-func (c *Call) Waits() bool { return c.body != http.NoBody && c.conn.r.Buffered() == 0 }
+// Waits reports, before the first Read, whether nothing of the answer's body has come yet, so that a Read would wait for it.
+func (c *Call) Waits() bool {
+	if c.body == http.NoBody {
+		return false
+	}
+	come, _ := c.conn.r.Peek(c.conn.r.Buffered()) // what is there: it cannot fail
+	if !c.chunked {
+		return len(come) == 0
+	}
+	size, data, whole := bytes.Cut(come, []byte("\n"))
+	digits := bytes.TrimLeft(size, "0")
+	isLast := len(digits) == 0 || digits[0] == '\r' // what is no size at all is a fault, which is not waited for
+	return !whole || len(data) == 0 || isLast && !bytes.Contains(come, []byte("\r\n\r\n"))
+}
 
 // Read reads the answer's body. At its end it returns [io.EOF]; any other error means that the body is not whole.
 func (c *Call) Read(p []byte) (int, error) {
@@ -296,7 +311,7 @@ func (c *Call) Close() {
 	}
 	c.Status, c.Header, c.Length = 0, nil, 0
 	c.client, c.body, c.upload = nil, nil, nil
-	c.sent, c.reused, c.answered, c.ended, c.close = false, false, false, false, false
+	c.sent, c.reused, c.answered, c.ended, c.close, c.chunked = false, false, false, false, false, false
 	c.mu.Lock()
 	c.interrupted = false
 	c.mu.Unlock()

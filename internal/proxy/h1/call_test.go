@@ -197,6 +197,38 @@ func TestAnswersOfEveryForm(t *testing.T) {
 	}
 }
 
+// TestWhetherABodyWaitsIsKnown: a head is sent on at once where its body is not there yet, and together with what is there of it otherwise.
+func TestWhetherABodyWaitsIsKnown(t *testing.T) {
+	const chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"
+	for answer, waits := range map[string]bool{
+		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n":  true,
+		"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\no": false,
+		"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n":  false,
+		"HTTP/1.1 204 No Content\r\n\r\n":               false,
+		"HTTP/1.1 200 OK\r\n\r\n":                       true,
+		"HTTP/1.1 200 OK\r\n\r\no":                      false,
+		chunked:                                         true,
+		chunked + "2":                                   true,
+		chunked + "2\r\n":                               true,
+		chunked + "2\r\no":                              false,
+		chunked + "10;a=b\r\no":                         false,
+		chunked + "0\r\n":                               true,
+		chunked + "0\r\n\r\n":                           false,
+		chunked + "00\r\nX: y\r\n":                      true,
+		chunked + "0\r\nX: y\r\n\r\n":                   false,
+		chunked + "no size at all\r\nx":                 false,
+	} {
+		t.Run(answer, func(t *testing.T) {
+			o := serveRaw(t, answering(answer))
+			c := clientOf(t, o.Addr().String(), nil)
+			var call Call
+			defer call.Close()
+			require.NoError(t, call.Do(t.Context(), c, &Request{Method: "POST", Target: "/v1/x", Body: []byte("{}")}))
+			require.Equal(t, waits, call.Waits())
+		})
+	}
+}
+
 func TestBrokenAnswersAreErrors(t *testing.T) {
 	for name, answer := range map[string]string{
 		"nothing":                 "",
