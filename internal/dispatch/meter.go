@@ -9,16 +9,6 @@ import (
 	"github.com/sofatutor/llm-proxy/internal/usage/price"
 )
 
-// MeterUpstream returns what a loop beside requests meters with: the upstream's own numbers and their cost. The tables that estimates
-// need take some 40 MB, which a process that carries requests should neither hold nor have its garbage collector go through.
-func MeterUpstream(prices *price.Table) func(*llmproxy.Event) error {
-	return func(e *llmproxy.Event) error {
-		err := usage.Read(e)
-		prices.Fill(e)
-		return err
-	}
-}
-
 // Meter returns what a loop meters with: the upstream's own numbers first, estimates of what those leave out, and the cost by prices
 // where all of it is known.
 func Meter(prices *price.Table) func(*llmproxy.Event) error {

@@ -37,15 +37,6 @@ func TestTheUpstreamsNumbersComeBeforeEstimates(t *testing.T) {
 	require.ErrorIs(t, meter(cut), usage.ErrCut)
 }
 
-func TestBesideRequestsNothingIsEstimated(t *testing.T) {
-	meter := MeterUpstream(price.Embedded())
-	told, silent := asked(askHi, "application/json", saysHello), asked(askHi, "text/event-stream", streamsHello)
-	require.NoError(t, meter(told))
-	require.InDelta(t, 0.00004, *told.Usage.CostUSD, 1e-12)
-	require.NoError(t, meter(silent))
-	require.Nil(t, silent.Usage, "unknown, and not zero")
-}
-
 func TestPathsTellHowACallReportsUsage(t *testing.T) {
 	for path, want := range map[string]string{
 		"/v1/chat/completions": "openai-chat", "/groq/v1/chat/completions": "openai-chat", "/v1/completions": "openai-completions", "/v1/responses": "openai-responses",

@@ -97,7 +97,7 @@ func (e *deliverer) takeOver() error {
 		return err
 	}
 	e.delivery.Store(&delivery{follower, dispatch.New(dispatch.Config{
-		Name: e.name, Kind: e.kind, Source: follower, Destination: destination, DeadLetters: e.deadLetters, Log: e.log, Meter: dispatch.MeterUpstream(price.Embedded()),
+		Name: e.name, Kind: e.kind, Source: follower, Destination: destination, DeadLetters: e.deadLetters, Log: e.log, Meter: dispatch.Meter(price.Embedded()),
 	})})
 	return nil
 }

@@ -8,10 +8,13 @@ import (
 	"encoding/json"
 	"io"
 	"math/rand/v2"
+	"path"
 	"regexp"
 	"strings"
 	"testing"
+	"unicode"
 
+	"github.com/pkoukk/tiktoken-go"
 	"github.com/stretchr/testify/require"
 	"github.com/tiktoken-go/tokenizer/codec"
 )
@@ -72,9 +75,86 @@ func TestTheTablesAreThePublishedOnes(t *testing.T) {
 	}
 }
 
-func TestALibraryThatAsksForAnotherTableGetsNone(t *testing.T) {
-	_, err := embedded{}.LoadTiktokenBpe("https://example.com/p50k_base.tiktoken")
-	require.Error(t, err, "nothing is asked of the network")
+func TestATableThatIsDamagedIsNotRead(t *testing.T) {
+	_, err := readRanks("p50k_base")
+	require.ErrorContains(t, err, "p50k_base")
+	for name, lines := range map[string]string{
+		"a rank is missing": "IQ== 0\nIg== 2\n", "a unit that is no base64": "IQ== 0\n!! 1\n", "a unit twice": "IQ== 0\nIQ== 1\n", "an empty unit": "IQ== 0\n 1\n", "a line too long": strings.Repeat("a", 1<<17),
+	} {
+		_, err := parseRanks(strings.NewReader(lines), 0)
+		require.Error(t, err, name)
+	}
+	r, err := parseRanks(strings.NewReader("YQ== 0\nYg== 1\nYWI= 2\n"), 8)
+	require.NoError(t, err)
+	require.Equal(t, 1, r.count("ab"))
+	require.Equal(t, 3, r.count("aba"+"b"+"a"), "ab, ab, a")
+}
+
+// published is the library that the numbers of the corpus were made with in its Python form, here over our tables. What it counts in
+// tens of megabytes of maps is to be counted here just so.
+func published(t *testing.T, encoding string) func(string) int {
+	t.Helper()
+	tiktoken.SetBpeLoader(ourTables{})
+	c, err := tiktoken.GetEncoding(encoding)
+	require.NoError(t, err)
+	return func(s string) int { return len(c.EncodeOrdinary(s)) }
+}
+
+// ourTables keep the library from asking the network for its own.
+type ourTables struct{}
+
+// LoadTiktokenBpe implements [tiktoken.BpeLoader].
+func (ourTables) LoadTiktokenBpe(address string) (map[string]int, error) {
+	r, err := readRanks(strings.TrimSuffix(path.Base(address), ".tiktoken"))
+	if err != nil {
+		return nil, err
+	}
+	all := make(map[string]int, len(r.ends))
+	for i := range r.ends {
+		all[string(r.unit(uint32(i)))] = i
+	}
+	return all, nil
+}
+
+// TestCharactersOfEachKindCountAsTheLibraryCountsThem: the first and the last of each run of characters that Unicode has of one kind, between
+// letters, spaces and line ends.
+func TestCharactersOfEachKindCountAsTheLibraryCountsThem(t *testing.T) {
+	var b strings.Builder
+	of := func(kind string) string {
+		b.Reset()
+		add := func(r rune) { b.WriteString("a" + string(r) + "A" + string(r) + string(r) + " " + string(r) + "1\n") }
+		for _, run := range unicode.Categories[kind].R16 {
+			add(rune(run.Lo))
+			add(rune(run.Hi))
+		}
+		for _, run := range unicode.Categories[kind].R32 {
+			add(rune(run.Lo))
+			add(rune(run.Hi))
+		}
+		return b.String()
+	}
+	for _, name := range []string{O200k, Cl100k} {
+		count, want := counters[name](), published(t, name)
+		for _, kind := range []string{"Lu", "Ll", "Lt", "Lm", "Lo", "M", "N", "P", "S", "Z", "Cc", "Cf", "Cs"} {
+			require.Equal(t, want(of(kind)), count.Count(of(kind)), "%s, %s", name, kind)
+		}
+	}
+}
+
+// TestCharactersInAnyOrderCountAsTheLibraryCountsThem has those that the rules tell apart.
+func TestCharactersInAnyOrderCountAsTheLibraryCountsThem(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 8))
+	special := []rune("aZzſǅʰª漢\u0301\u0903 \t\n\r\u00a0\u2028\u0085'’/.-_!1٣Ⅷ²🙂\u200d\ufffd\x00İSstTrReEvVlLmMdD")
+	for _, name := range []string{O200k, Cl100k} {
+		count, want := counters[name](), published(t, name)
+		for range 2_000 {
+			var b strings.Builder
+			for range 1 + random.IntN(12) {
+				b.WriteRune(special[random.IntN(len(special))])
+			}
+			require.Equal(t, want(b.String()), count.Count(b.String()), "%s: %q", name, b.String())
+		}
+	}
 }
 
 // oracle counts by another implementation.
@@ -171,6 +251,23 @@ func TestLongRunsAreCutAndNearlyExact(t *testing.T) {
 
 func BenchmarkOneLetter100kB(b *testing.B) {
 	count, text := CounterFor("gpt-4o"), strings.Repeat("a", 100_000)
+	for b.Loop() {
+		count.Count(text)
+	}
+}
+
+// BenchmarkATableIsRead also tells how much memory the table keeps.
+func BenchmarkATableIsRead(b *testing.B) {
+	for b.Loop() {
+		load(O200k)
+	}
+	kept := load(O200k)
+	b.ReportMetric(float64(cap(kept.text)+4*cap(kept.ends)+4*cap(kept.slots))/1e6, "MB-kept")
+}
+
+func BenchmarkProse(b *testing.B) {
+	count, text := CounterFor("gpt-4o"), strings.Repeat("The quick brown fox jumps over the lazy dog, and isn't tired. ", 16)
+	b.SetBytes(int64(len(text)))
 	for b.Loop() {
 		count.Count(text)
 	}
