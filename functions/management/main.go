@@ -127,7 +127,7 @@ func join(environ []string) (*manage.Handler, *auditrelay.Relay, error) {
 	handler, err := manage.NewHandler(manage.HandlerConfig{
 		Service: service, Refusals: refusals, Authenticators: authenticators,
 		Ledger:       ledger,
-		Destinations: &destinations{clients: route.NewClients(aws), queues: s.Destinations},
+		Destinations: route.NewDestinations(route.NewClients(aws), s.Destinations),
 		Providers:    providers, Version: version, Store: "dynamodb", Bus: "eventbridge", Region: aws.Region, PublicURL: strings.TrimRight(s.PublicURL, "/"),
 		Limits: manage.Limits{
 			RequestBytes: proxyRequestBytes, Answer: proxyTimeout, SignInFailures: admin.MaxFailures, SessionIdle: admin.IdleTime, Session: admin.LongestUse,

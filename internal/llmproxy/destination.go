@@ -40,6 +40,9 @@ type Destination struct {
 	NoRedrive string // why its dead letters cannot be sent again from here; empty if they can
 }
 
+// LedgerNoTest is why the ledger cannot be tested, wherever it is kept.
+const LedgerNoTest = "The ledger is made of requests, and a test is none: GET /manage/requests shows what it takes."
+
 // What became of a test event.
 const (
 	TestDelivered = "delivered" // the destination took it

@@ -30,6 +30,9 @@ type HandlerConfig struct {
 	Ledger       Ledger       // what usage and requests are answered from; nil if there is none
 	Destinations Destinations // where events go; nil if this process cannot tell
 
+	// What an operator does about a missing one, in a sentence that whoever asks for it is told; empty where there is nothing to do.
+	NoLedger, NoDestinations string
+
 	// What GET /manage/info tells of the program beside its providers. None of it changes what is done.
 	Version   string           // of the program
 	Store     string           // kind of store: sqlite, dynamodb

@@ -44,6 +44,11 @@ func newProblem(status int, format string, args ...any) *Problem {
 	return &Problem{Title: http.StatusText(status), Status: status, Detail: fmt.Sprintf(format, args...)}
 }
 
+// missing is the problem of what an installation does not have, with what an operator does about that, if anything.
+func missing(what, remedy string) *Problem {
+	return newProblem(http.StatusNotFound, "%s", strings.TrimSpace(what+" "+remedy))
+}
+
 // The framework's own errors take our form too: this is the way it offers for that. They would echo values otherwise.
 func init() {
 	huma.NewError = func(status int, message string, errs ...error) huma.StatusError {

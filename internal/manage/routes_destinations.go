@@ -33,7 +33,7 @@ func (h *Handler) addDestinations() {
 // destinations is what knows where events go.
 func (h *Handler) destinations() (Destinations, error) {
 	if h.cfg.Destinations == nil {
-		return nil, newProblem(http.StatusNotFound, "This installation does not tell of its destinations.")
+		return nil, missing("This installation does not tell of its destinations.", h.cfg.NoDestinations)
 	}
 	return h.cfg.Destinations, nil
 }

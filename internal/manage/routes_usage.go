@@ -58,7 +58,7 @@ func (h *Handler) addUsage() {
 // ledger is what usage and requests are read from.
 func (h *Handler) ledger() (Ledger, error) {
 	if h.cfg.Ledger == nil {
-		return nil, newProblem(http.StatusNotFound, "This installation keeps no ledger.")
+		return nil, missing("This installation keeps no ledger.", h.cfg.NoLedger)
 	}
 	return h.cfg.Ledger, nil
 }

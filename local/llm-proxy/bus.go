@@ -15,7 +15,6 @@ import (
 	"github.com/sofatutor/llm-proxy/internal/auditrelay"
 	"github.com/sofatutor/llm-proxy/internal/bus/eventbridge"
 	"github.com/sofatutor/llm-proxy/internal/bus/spool"
-	"github.com/sofatutor/llm-proxy/internal/dispatch"
 	"github.com/sofatutor/llm-proxy/internal/proxy"
 )
 
@@ -39,8 +38,8 @@ func (p *parts) openBus(ctx context.Context, s *settings, cloud *cloud, log *zap
 		}
 		p.metrics.watchDestination(eventLogName, p.eventLog.stats, p.destinations)
 	}
-	if store, ok := p.store.(dispatch.LedgerStore); ok && s.Ledger {
-		if p.ledger, err = openLedger(ctx, s, store, p.spool, log, closers); err != nil {
+	if p.books != nil && s.Ledger {
+		if p.ledger, err = openLedger(ctx, s, p.books, p.spool, log, closers); err != nil {
 			return nil, err
 		}
 		p.metrics.watchDestination(ledgerName, p.ledger.stats, p.destinations)

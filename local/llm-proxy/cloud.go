@@ -19,7 +19,7 @@ type cloud struct{ config aws.Config }
 // openCloud finds region and credentials as the AWS CLI does. It is nil for a server that keeps everything on its machine. Nothing is
 // asked over the network yet.
 func openCloud(ctx context.Context, s *settings) (*cloud, error) {
-	if s.Store != storeDynamoDB && s.Bus != busEventBridge {
+	if s.Store != storeDynamoDB && s.Bus != busEventBridge && s.LedgerTable == "" {
 		return nil, nil
 	}
 	c, err := awsConfig(ctx)

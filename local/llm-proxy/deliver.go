@@ -60,7 +60,7 @@ func openEventLog(ctx context.Context, s *settings, from *spool.Spool, log *zap.
 // ledgerName is the follower that keeps the ledger.
 const ledgerName = "ledger"
 
-// openLedger delivers to the ledger in the database.
+// openLedger delivers to the ledger, wherever that is kept.
 func openLedger(ctx context.Context, s *settings, store dispatch.LedgerStore, from *spool.Spool, log *zap.Logger, closers *closers) (*deliverer, error) {
 	return startDeliverer(ctx, &deliverer{
 		name: ledgerName, kind: ledgerName, title: "ledger", deadLetters: dispatch.DeadLettersPath(s.DataDir, ledgerName), spool: from, log: log,

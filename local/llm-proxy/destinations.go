@@ -46,7 +46,6 @@ func (d *destinations) deadLetters(name string) (int64, error) {
 
 // Why something cannot be done from here.
 const (
-	ledgerNoTest   = "The ledger is made of requests, and a test is none: GET /manage/requests shows what it takes."
 	otherServer    = "Another process delivers to it, and takes what is asked of it: ask that one."
 	otherNoTest    = "A dispatcher has it, with settings of its own: llm-proxy dispatcher test sends a test event, where those are."
 	otherNoRedrive = "A dispatcher has it, with settings of its own: llm-proxy dispatcher redrive sends its dead letters again, where those are."
@@ -138,7 +137,7 @@ func (e *deliverer) tell(d *llmproxy.Destination) {
 		d.State = llmproxy.DestinationFailing
 	}
 	if e.kind == ledgerName {
-		d.NoTest = ledgerNoTest
+		d.NoTest = llmproxy.LedgerNoTest
 	}
 	if !stats.Since.IsZero() {
 		count(d, stats.Since, stats.Delivered, stats.Retried, stats.Dead)

@@ -14,6 +14,7 @@ import (
 	"github.com/sofatutor/llm-proxy/internal/bus/spool"
 	"github.com/sofatutor/llm-proxy/internal/dispatch"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
+	"github.com/sofatutor/llm-proxy/internal/store/dynamo"
 	"github.com/sofatutor/llm-proxy/internal/store/sqlite"
 )
 
@@ -73,12 +74,12 @@ func newDispatcher(cmd *cobra.Command) (*dispatcher, error) {
 	log, closeAll := newLogger(&s.base, cmd.ErrOrStderr())
 	to := s.destination()
 	if s.Service == ledgerName {
-		database, err := sqlite.Open(cmd.Context(), s.base.sqlite(log))
+		kept, closeKept, err := s.ledger(cmd.Context(), log)
 		if err != nil {
 			return nil, errors.Join(err, closeAll())
 		}
 		closeLog := closeAll
-		to.Ledger.Store, closeAll = database, func() error { return errors.Join(database.Close(), closeLog()) }
+		to.Ledger.Store, closeAll = kept, func() error { return errors.Join(closeKept(), closeLog()) }
 	}
 	destination, err := dispatch.Open(s.Service, to)
 	if err != nil {
@@ -90,6 +91,23 @@ func newDispatcher(cmd *cobra.Command) (*dispatcher, error) {
 		MaxAttempts: s.MaxAttempts, BatchSize: s.BatchSize, Linger: s.Linger, Log: d.log,
 	}
 	return d, nil
+}
+
+// ledger opens what the ledger is kept in: a table on AWS where one is named, else the database.
+func (s *dispatcherSettings) ledger(ctx context.Context, log *zap.Logger) (kept dispatch.LedgerStore, closeIt func() error, err error) {
+	if s.base.LedgerTable == "" {
+		database, err := sqlite.Open(ctx, s.base.sqlite(log))
+		if err != nil {
+			return nil, nil, err
+		}
+		return database, database.Close, nil
+	}
+	cfg, err := awsConfig(ctx)
+	if err != nil {
+		return nil, nil, err
+	}
+	table := dynamo.NewLedger(cfg, dynamo.LedgerConfig{Table: s.base.LedgerTable, Log: log})
+	return table, table.Close, nil
 }
 
 // drainedEvery is how often a dispatcher that is to end looks whether it may.

@@ -64,7 +64,7 @@ type dispatcherSettings struct {
 }
 
 // dispatcherBase are the flags that a dispatcher shares with the server.
-var dispatcherBase = []string{"data-dir", "db", "log-level", "log-file"}
+var dispatcherBase = []string{"data-dir", "db", "ledger-table", "log-level", "log-file"}
 
 // addDispatcherSettings gives a command the flags of a dispatcher, without those that it has no use for.
 func addDispatcherSettings(cmd *cobra.Command, without ...string) {

@@ -6,6 +6,7 @@ import (
 	"go.uber.org/zap"
 
 	"github.com/sofatutor/llm-proxy/internal/admin"
+	"github.com/sofatutor/llm-proxy/internal/bus/eventbridge/route"
 	"github.com/sofatutor/llm-proxy/internal/bus/spool"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 	"github.com/sofatutor/llm-proxy/internal/manage"
@@ -17,6 +18,17 @@ const (
 	managementPath = "/manage"
 	adminPath      = "/admin"
 )
+
+// where tells where events go: from the spool, or from the bus; nil where that is not known.
+func (p *parts) where(s *settings, cloud *cloud) manage.Destinations {
+	switch {
+	case p.destinations != nil:
+		return p.destinations
+	case len(s.Destinations) > 0:
+		return route.NewDestinations(route.NewClients(cloud.config), s.Destinations)
+	}
+	return nil
+}
 
 // openManagement joins the management API and the sign-in of operators, whose sessions are good for it too.
 func (p *parts) openManagement(s *settings, cloud *cloud, withDemo bool, log *zap.Logger, closers *closers) error {
@@ -35,11 +47,6 @@ func (p *parts) openManagement(s *settings, cloud *cloud, withDemo bool, log *za
 	if err != nil {
 		return err
 	}
-	ledger, _ := p.store.(manage.Ledger) // nil for a store that keeps none
-	var where manage.Destinations        // nil where a bus takes the events
-	if p.destinations != nil {
-		where = p.destinations
-	}
 	cfg := manage.HandlerConfig{
 		Service:        p.service,
 		Authenticators: []manage.Authenticator{bearer, p.admin},
@@ -56,9 +63,17 @@ func (p *parts) openManagement(s *settings, cloud *cloud, withDemo bool, log *za
 			HeaderBytes: proxy.MaxHeaderBytes, MaxConcurrentPerToken: s.MaxPerToken, UnknownTokensPerMinute: maxUnknownPerMinute,
 			SignInFailures: admin.MaxFailures, SessionIdle: admin.IdleTime, Session: admin.LongestUse,
 		},
-		Ledger:       ledger,
-		Destinations: where,
+		Ledger:       p.books,
+		Destinations: p.where(s, cloud),
 		Log:          log,
+	}
+	if cfg.Ledger == nil {
+		cfg.NoLedger = "For usage and requests set " + settingName("LLM_PROXY_LEDGER_TABLE") + " to the name of the ledger's table."
+		log.Warn("usage and requests are not answered: there is no ledger. " + cfg.NoLedger)
+	}
+	if cfg.Destinations == nil {
+		cfg.NoDestinations = "They are behind the bus: set " + settingName("LLM_PROXY_DESTINATIONS") + " to their queues."
+		log.Warn("destinations are not told of. " + cfg.NoDestinations)
 	}
 	if s.Bus == busSpool {
 		cfg.Retention.EventBytes = spool.DefaultMaxBytes

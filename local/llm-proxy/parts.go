@@ -30,7 +30,8 @@ type parts struct {
 	spool        *spool.Spool    // nil where events go to a bus
 	bus          *cloudBus       // nil where they go to the spool
 	eventLog     *deliverer      // nil without one
-	ledger       *deliverer      // nil without one
+	books        books           // where the ledger is kept; nil without one
+	ledger       *deliverer      // keeps it; nil where others do, or nobody
 	destinations *destinations   // nil where events go to a bus
 	metrics      *metrics
 	health       *healthChecks
@@ -58,6 +59,7 @@ func openParts(ctx context.Context, s *settings, withDemo bool, log *zap.Logger,
 	if err != nil {
 		return nil, err
 	}
+	p.books = p.openBooks(s, cloud, log, closers)
 	if s.Bus != busEventBridge {
 		p.destinations = newDestinations(s.DataDir)
 	}

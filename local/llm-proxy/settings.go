@@ -41,10 +41,13 @@ type settings struct {
 	ControlTable  string    `env:"LLM_PROXY_CONTROL_TABLE" flag:"control-table" help:"with dynamodb: table of projects, listings and audit"`
 	SealingSecret string    `env:"LLM_PROXY_SEALING_SECRET" flag:"sealing-secret" help:"with dynamodb: name or ARN of the secret in Secrets Manager that provider keys are sealed with"`
 	KeysPrefix    string    `env:"LLM_PROXY_KEYS_PREFIX" flag:"keys-prefix" help:"with dynamodb: how the names of secrets begin that projects may refer to, such as stack/keys/ (default: projects may refer to none)"`
+	LedgerTable   string    `env:"LLM_PROXY_LEDGER_TABLE" flag:"ledger-table" help:"table of the ledger in DynamoDB, which usage and requests are answered from (default: with sqlite the database; with dynamodb there is no ledger)"`
 	Bus           busKind   `env:"LLM_PROXY_BUS" envDefault:"spool" flag:"bus" help:"where events go: spool, to files on this machine, which dispatchers read; eventbridge, to the bus of a stack"`
 	EventBus      string    `env:"LLM_PROXY_EVENT_BUS" flag:"event-bus" help:"with eventbridge: name or ARN of the bus"`
 	SpillQueue    string    `env:"LLM_PROXY_SPILL_QUEUE" flag:"spill-queue" help:"with eventbridge: URL of the queue for events that the bus does not take"`
 	EventBucket   string    `env:"LLM_PROXY_EVENT_BUCKET" flag:"event-bucket" help:"with eventbridge: bucket for the bodies of events too large for the bus"`
+
+	Destinations map[string]string `env:"LLM_PROXY_DESTINATIONS" envKeyValSeparator:"=" flag:"destinations" help:"with eventbridge: URLs of the queues behind the bus by destination, as s3=https://..., with a comma between them, for operators to see and test (default: destinations are not told of)"`
 
 	ManagementToken     string `env:"MANAGEMENT_TOKEN" secret:"true" help:"credential of the management API, at least 32 characters (default: what setup or --demo has made)"`
 	ManagementTokenFile string `env:"LLM_PROXY_MANAGEMENT_TOKEN_FILE" flag:"management-token-file" help:"file that holds MANAGEMENT_TOKEN"`

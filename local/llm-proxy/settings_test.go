@@ -216,6 +216,7 @@ var settingEffects = map[string]func(t *testing.T){
 			require.Equal(t, http.StatusBadRequest, status, problem.Raw)
 		}
 	},
+	"LLM_PROXY_LEDGER_TABLE": testLedgerTable,
 	"LLM_PROXY_BUS": func(t *testing.T) {
 		a := newAccount(t)
 		s := a.server(nil)
@@ -253,6 +254,7 @@ var settingEffects = map[string]func(t *testing.T){
 		require.NotEmpty(t, key, event.Raw)
 		require.Contains(t, string(a.Objects()["other-bodies/"+key]), "chat.completion.chunk")
 	},
+	"LLM_PROXY_DESTINATIONS": testDestinationsOfAStack,
 	"MANAGEMENT_TOKEN": func(t *testing.T) {
 		s := startPlain(t, map[string]string{"MANAGEMENT_TOKEN": "fake-management-token-of-32-chars-other"})
 		require.Equal(t, "fake-management-token-of-32-chars-other", openedParts(t, s).operators.token.Reveal())

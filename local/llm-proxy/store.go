@@ -9,6 +9,7 @@ import (
 
 	"github.com/sofatutor/llm-proxy/internal/admin"
 	"github.com/sofatutor/llm-proxy/internal/auditrelay"
+	"github.com/sofatutor/llm-proxy/internal/dispatch"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 	"github.com/sofatutor/llm-proxy/internal/manage"
 	"github.com/sofatutor/llm-proxy/internal/proxy"
@@ -26,6 +27,23 @@ type store interface {
 	// Ping says whether it answers.
 	Ping(ctx context.Context) error
 	Close() error
+}
+
+// books are where the ledger of requests is kept, and read from.
+type books interface {
+	manage.Ledger
+	dispatch.LedgerStore
+}
+
+// openBooks finds them: in a table of their own, else in the store if that has a place for them. Nil is no ledger.
+func (p *parts) openBooks(s *settings, cloud *cloud, log *zap.Logger, closers *closers) books {
+	if s.LedgerTable == "" {
+		own, _ := p.store.(books)
+		return own
+	}
+	table := dynamo.NewLedger(cloud.config, dynamo.LedgerConfig{Table: s.LedgerTable, Log: log})
+	closers.add("ledger table", table.Close)
+	return table
 }
 
 // keyring seals and opens provider keys.

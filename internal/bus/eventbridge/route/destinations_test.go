@@ -1,4 +1,4 @@
-package main
+package route
 
 import (
 	"net/http/httptest"
@@ -9,21 +9,19 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/tidwall/gjson"
 
-	"github.com/sofatutor/llm-proxy/internal/bus/eventbridge/route"
 	"github.com/sofatutor/llm-proxy/internal/demo/cloud"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
-	"github.com/sofatutor/llm-proxy/internal/manage"
 )
-
-var _ manage.Destinations = (*destinations)(nil)
 
 func TestQueuesTellOfTheirDestinations(t *testing.T) {
 	w := &cloud.Way{}
 	server := httptest.NewServer(w)
 	t.Cleanup(server.Close)
-	d := &destinations{queues: map[string]string{"webhook": server.URL + "/1/" + cloud.WayQueue}, clients: route.NewClients(aws.Config{
+	clients := NewClients(aws.Config{
 		Region: "us-east-1", BaseEndpoint: &server.URL, Retryer: func() aws.Retryer { return aws.NopRetryer{} }, Credentials: credentials.NewStaticCredentialsProvider("AKIAFAKE", "fake", ""),
-	})}
+	})
+	queue := server.URL + "/1/" + cloud.WayQueue
+	d := NewDestinations(clients, map[string]string{"webhook": queue})
 	w.Put(cloud.WayQueue, "a", "b")
 	w.Put(cloud.WayDead, "c", "d", "e")
 	all, err := d.Destinations(t.Context())
@@ -31,13 +29,19 @@ func TestQueuesTellOfTheirDestinations(t *testing.T) {
 	two, three := int64(2), int64(3)
 	require.Equal(t, []llmproxy.Destination{{Name: "webhook", Kind: "webhook", State: llmproxy.DestinationOK, Backlog: &two, DeadLetters: &three}}, all, "what nobody keeps is not told")
 
-	d.queues["ledger"] = d.queues["webhook"]
-	all, err = d.Destinations(t.Context())
+	all, err = NewDestinations(clients, map[string]string{"webhook": queue, "ledger": queue}).Destinations(t.Context())
 	require.NoError(t, err)
 	require.Equal(t, "ledger", all[0].Name)
 	require.Contains(t, all[0].NoTest, "/manage/requests", "a test event would be passed over")
 	require.Empty(t, all[1].NoTest)
-	delete(d.queues, "ledger")
+
+	// A queue without one for its dead letters is no destination's; that it is wrong is seen beside the others.
+	all, err = NewDestinations(clients, map[string]string{"webhook": queue, "s3": server.URL + "/1/" + cloud.WayDead}).Destinations(t.Context())
+	require.NoError(t, err)
+	require.Equal(t, llmproxy.DestinationFailing, all[0].State)
+	require.Contains(t, all[0].LastError, "redrive policy")
+	require.Nil(t, all[0].Backlog, "unknown, and not zero")
+	require.Equal(t, llmproxy.DestinationOK, all[1].State)
 
 	test, err := d.TestDestination(t.Context(), "webhook")
 	require.NoError(t, err)
@@ -66,7 +70,6 @@ func TestQueuesTellOfTheirDestinations(t *testing.T) {
 	require.ErrorIs(t, err, llmproxy.ErrUnavailable)
 	_, err = d.RedriveDestination(t.Context(), "webhook")
 	require.ErrorIs(t, err, llmproxy.ErrUnavailable)
-	d.routes = nil
-	_, err = d.Destinations(t.Context())
+	_, err = NewDestinations(clients, map[string]string{"webhook": queue}).Destinations(t.Context())
 	require.ErrorIs(t, err, llmproxy.ErrUnavailable)
 }
