@@ -76,17 +76,25 @@ func optionalMoment(flag, text string) (*time.Time, error) {
 // groupNames are what usage can be grouped by, as people say it.
 var groupNames = map[string]client.GetUsageParamsGroupBy{"project": "project_id", "token": "token_id", "model": "model"}
 
+// topNames are what the largest groups can be told by, as people say it.
+var topNames = map[string]client.GetUsageParamsTopBy{"requests": "requests", "errors": "errors", "input": "input", "output": "output", "total": "total", "cost": "cost_usd"}
+
 func newManageUsageCommand(f *manageFlags) *cobra.Command {
 	var l ledgerFlags
-	var bucket string
+	var bucket, topBy string
 	var by []string
+	var top int64
 	cmd := &cobra.Command{
 		Use: "usage", Short: "What requests add up to: counts, usage, cost, times",
 		Long: `Adds up what the ledger has, in whole hours of UTC: without further words the
 last 30 days, with --bucket hour the last 24 hours. What no request tells is
 empty, never 0; PRICED says of how many requests the cost is known. Times are
-percentiles, off by 3.2 % at most. --json has all of it, costs to the last digit.`,
+percentiles, off by 3.2 % at most. --json has all of it, costs to the last digit.
+
+With --top only the largest groups of the whole time have rows of their own, the
+largest first; all others are one row, so that the rows add up to the total.`,
 		Example: `llm-proxy manage usage --group-by project,model
+llm-proxy manage usage --group-by token --top 10 --top-by cost
 llm-proxy manage usage --project Team-A --bucket day --from 7d
 llm-proxy manage usage --token 0198... --json | jq .total.cost_usd`,
 		Args: noArgs,
@@ -94,6 +102,10 @@ llm-proxy manage usage --token 0198... --json | jq .total.cost_usd`,
 	l.add(f, cmd)
 	cmd.Flags().StringVar(&bucket, "bucket", "", "rows for each hour or day")
 	cmd.Flags().StringSliceVar(&by, "group-by", nil, "rows for each of project, token, model; joined by commas")
+	cmd.Flags().Int64Var(&top, "top", 0, "rows for the largest groups alone, 1 to 100, and one for all others")
+	cmd.Flags().StringVar(&topBy, "top-by", "", "what the largest have most of: requests (the default), errors, input, output, total, cost")
+	_ = cmd.RegisterFlagCompletionFunc("top", cobra.NoFileCompletions)
+	_ = cmd.RegisterFlagCompletionFunc("top-by", cobra.FixedCompletions([]string{"requests", "errors", "input", "output", "total", "cost"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("bucket", cobra.FixedCompletions([]string{"hour", "day"}, cobra.ShellCompDirectiveNoFileComp))
 	_ = cmd.RegisterFlagCompletionFunc("group-by", cobra.FixedCompletions([]string{"project", "token", "model"}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
@@ -107,6 +119,9 @@ llm-proxy manage usage --token 0198... --json | jq .total.cost_usd`,
 				}
 			}
 			params.GroupBy = &groups
+		}
+		if err := setTop(cmd, params, top, topBy); err != nil {
+			return err
 		}
 		if bucket != "" {
 			params.Bucket = (*client.GetUsageParamsBucket)(&bucket)
@@ -127,6 +142,30 @@ llm-proxy manage usage --token 0198... --json | jq .total.cost_usd`,
 		return api.printUsage(body)
 	}
 	return cmd
+}
+
+// setTop has the largest groups asked for, where flags say so.
+func setTop(cmd *cobra.Command, params *client.GetUsageParams, top int64, topBy string) error {
+	if cmd.Flags().Changed("top") {
+		if top < 1 || top > 100 {
+			return usageError("--top: must be from 1 to 100")
+		}
+		if params.GroupBy == nil {
+			return usageError("--top goes with --group-by: the largest of what?")
+		}
+		params.Top = &top
+	}
+	if topBy != "" {
+		by, ok := topNames[topBy]
+		if !ok {
+			return usageError("--top-by: %q is none of requests, errors, input, output, total, cost", topBy)
+		}
+		if params.Top == nil {
+			return usageError("--top-by goes with --top: how many?")
+		}
+		params.TopBy = &by
+	}
+	return nil
 }
 
 func (a *manageAPI) printUsage(body []byte) error {
@@ -168,6 +207,12 @@ func groupCells(u *client.Usage, r *client.UsageRow) []string {
 	var cells []string
 	if u.Bucket != nil {
 		cells = append(cells, shownTime(r.Start))
+	}
+	if r.Others != nil && *r.Others {
+		for range u.GroupBy {
+			cells = append(cells, "others")
+		}
+		return cells
 	}
 	for _, by := range u.GroupBy {
 		switch by {
