@@ -93,6 +93,11 @@ func TestAnExportIsWholeInEachForm(t *testing.T) {
 		}
 	}
 
+	var pages strings.Builder
+	writePages(t, a, "audit", manage.NewAuditCSV(&pages, false))
+	require.Equal(t, got.body, pages.String(), "whoever reads page by page writes the same")
+	require.Error(t, manage.NewAuditCSV(&pages, true).Write([]json.RawMessage{[]byte(`{"time":1}`)}))
+
 	got = a.want(t, http.StatusOK, "GET", "/manage/audit", nil, "Accept", "application/x-ndjson")
 	require.Equal(t, "application/x-ndjson; charset=utf-8", got.header.Get("Content-Type"))
 	lines := strings.Split(strings.TrimSpace(got.body), "\n")

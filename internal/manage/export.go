@@ -154,7 +154,7 @@ type export[W any] interface {
 
 func (l *listing[T, W]) newExport(media string, w io.Writer) export[W] {
 	if media == typeCSV {
-		return &csvExport[W]{out: csv.NewWriter(w), columns: l.columns, row: l.row}
+		return newCSVExport(w, l.columns, l.row)
 	}
 	return jsonlExport[W]{json.NewEncoder(w)}
 }
@@ -164,6 +164,10 @@ type jsonlExport[W any] struct{ out *json.Encoder }
 
 func (x jsonlExport[W]) add(one *W) error { return x.out.Encode(one) }
 func (x jsonlExport[W]) flush() error     { return nil }
+
+func newCSVExport[W any](w io.Writer, columns []string, row func(*W) []string) *csvExport[W] {
+	return &csvExport[W]{out: csv.NewWriter(w), columns: columns, row: row}
+}
 
 // csvExport writes a head, then each entry as a row (RFC 4180).
 type csvExport[W any] struct {
@@ -194,6 +198,44 @@ func (x *csvExport[W]) flush() error {
 	x.begin()
 	x.out.Flush()
 	return x.out.Error()
+}
+
+// CSV writes items of a listing that a client has read page by page, as the listing's own CSV export has them.
+type CSV interface {
+	// Write takes items as the API's JSON has them. What it returns without an error has been written.
+	Write(items []json.RawMessage) error
+}
+
+// NewAuditCSV writes entries of the audit. goesOn leaves out the head: it stands in what was written before.
+func NewAuditCSV(w io.Writer, goesOn bool) CSV {
+	return newPagesCSV(w, auditColumns, auditCells, goesOn)
+}
+
+// NewRequestsCSV writes requests, and is else [NewAuditCSV].
+func NewRequestsCSV(w io.Writer, goesOn bool) CSV {
+	return newPagesCSV(w, requestColumns, requestCells, goesOn)
+}
+
+func newPagesCSV[W any](w io.Writer, columns []string, row func(*W) []string, goesOn bool) pagesCSV[W] {
+	out := newCSVExport(w, columns, row)
+	out.begun = goesOn
+	return pagesCSV[W]{out}
+}
+
+type pagesCSV[W any] struct{ out *csvExport[W] }
+
+// Write implements [CSV].
+func (p pagesCSV[W]) Write(items []json.RawMessage) error {
+	for _, item := range items {
+		var one W
+		if err := json.Unmarshal(item, &one); err != nil {
+			return err
+		}
+		if err := p.out.add(&one); err != nil {
+			return err
+		}
+	}
+	return p.out.flush()
 }
 
 // plainCell keeps a spreadsheet from taking a cell for a formula: what begins like one is quoted with an apostrophe.

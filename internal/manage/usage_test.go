@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/csv"
+	"encoding/json"
 	"fmt"
 	"net/http"
 	"slices"
@@ -205,6 +206,18 @@ func TestTheLargestGroupsHaveRowsOfTheirOwn(t *testing.T) {
 	a.wantField(t, "top", "GET", "/manage/usage?group_by=model&top=101", nil)
 }
 
+// writePages reads a listing page by page.
+func writePages(t *testing.T, a *api, listing string, to manage.CSV) {
+	t.Helper()
+	for path := "/manage/" + listing; path != ""; {
+		page := a.want(t, http.StatusOK, "GET", path, nil)
+		var items []json.RawMessage
+		require.NoError(t, json.Unmarshal([]byte(page.body), &items))
+		require.NoError(t, to.Write(items))
+		path, _, _ = strings.Cut(strings.TrimPrefix(page.header.Get("Link"), "<"), ">")
+	}
+}
+
 func TestRequestsAreExportedWhole(t *testing.T) {
 	a, events := newLedgerAPI(t, 250)
 	e := storetest.LedgerEvent(2, noon.Truncate(time.Millisecond).Add(time.Second))
@@ -229,6 +242,9 @@ func TestRequestsAreExportedWhole(t *testing.T) {
 		"request_bytes": "0", "response_bytes": "0", "response_events": "", "input": "9", "output": "", "total": "", "cached": "", "cache_write": "", "reasoning": "",
 		"usage_source": "estimate", "usage_partial": "true", "cost_usd": "0.000001234567",
 	}, cells, "a formula is a text, and what is unknown is empty")
+	var pages strings.Builder
+	writePages(t, a, "requests", manage.NewRequestsCSV(&pages, false))
+	require.Equal(t, got.body, pages.String(), "whoever reads page by page writes the same")
 
 	got = a.want(t, http.StatusOK, "GET", "/manage/requests?model=gpt-4o", nil, "Accept", "application/x-ndjson")
 	require.Equal(t, `attachment; filename="requests.jsonl"`, got.header.Get("Content-Disposition"))

@@ -14,6 +14,12 @@ type decimal string
 // MarshalJSON implements [json.Marshaler].
 func (d decimal) MarshalJSON() ([]byte, error) { return []byte(d), nil }
 
+// UnmarshalJSON implements [json.Unmarshaler].
+func (d *decimal) UnmarshalJSON(text []byte) error {
+	*d = decimal(text)
+	return nil
+}
+
 // Schema implements [huma.SchemaProvider].
 func (decimal) Schema(huma.Registry) *huma.Schema {
 	return &huma.Schema{Type: huma.TypeNumber, Format: "double"}

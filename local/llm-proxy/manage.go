@@ -63,8 +63,22 @@ llm-proxy manage audit export --format csv --from 2026-11-01 > audit.csv`,
 	flags.StringVar(&f.tokenFile, "management-token-file", "", "file with the management token; - reads standard input ["+envManageTokenFile+"] (default, for the server that runs here: its key file)")
 	flags.BoolVar(&f.json, "json", false, "print what the API says, as it is")
 	addManageDataDir(cmd)
+	defer cmd.SetGlobalNormalizationFunc(flagName)
 	cmd.AddCommand(newManageProjectCommand(f), newManageTokenCommand(f), newManageAuditCommand(f), newManageUsageCommand(f), newManageRequestsCommand(f), newManageDestinationCommand(f))
 	return cmd
+}
+
+// flagName is a flag's name, also of one that is called as the API's parameter is.
+func flagName(_ *pflag.FlagSet, name string) pflag.NormalizedName {
+	switch name {
+	case "project-id":
+		name = "project"
+	case "token-id":
+		name = "token"
+	case "q":
+		name = "query"
+	}
+	return pflag.NormalizedName(name)
 }
 
 // checkGiven refuses flags that were given without a value: a script's variable that is not set must not widen a listing, switch groups of

@@ -3,16 +3,15 @@ package main
 import (
 	"context"
 	"fmt"
-	"io"
 	"maps"
 	"net/http"
-	"os"
 	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/sofatutor/llm-proxy/internal/manage"
 	"github.com/sofatutor/llm-proxy/internal/manage/client"
 )
 
@@ -22,12 +21,13 @@ func newManageAuditCommand(f *manageFlags) *cobra.Command {
 
 // auditFlags narrow the audit.
 type auditFlags struct {
-	action, actor, outcome, project, requestID, from, to, query string
+	action, actor, outcome, project, token, requestID, from, to, query string
 }
 
 func (a *auditFlags) add(f *manageFlags, cmd *cobra.Command) {
 	f.addProjectFlag(cmd, &a.project, "only what concerns a project, by name or id (by id if it was deleted)")
 	flags := cmd.Flags()
+	flags.StringVar(&a.token, "token", "", "only what was done to a token, by id or secret; - reads it from standard input")
 	flags.StringVar(&a.action, "action", "", "such as project.create, token.revoke, authenticate")
 	flags.StringVar(&a.actor, "actor", "", "token, admin:<user>, local or unknown")
 	flags.StringVar(&a.outcome, "outcome", "", "done or refused")
@@ -56,6 +56,13 @@ func (a *auditFlags) params(api *manageAPI) (*client.ListAuditParams, error) {
 			return nil, err
 		}
 		p.ProjectID = &id
+	}
+	if a.token != "" {
+		ids, err := tokenIDs(api.cmd, []string{a.token})
+		if err != nil {
+			return nil, err
+		}
+		p.TokenID = &ids[0]
 	}
 	for flag, time_ := range map[string]struct {
 		text string
@@ -133,20 +140,16 @@ func whatOf(e *client.AuditEntry) string {
 
 func newAuditExport(f *manageFlags) *cobra.Command {
 	var a auditFlags
-	var format, output string
+	x := exportFlags{csv: manage.NewAuditCSV}
 	cmd := &cobra.Command{
 		Use: "export", Short: "Write all audit entries as JSON lines or CSV", Args: noArgs,
-		Long: `Writes all entries that the filters leave, newest first. Cells of a CSV that a
-spreadsheet would take for a formula are quoted with an apostrophe. The output
-is whole, or the command fails.`,
+		Long: "Writes all entries that the filters leave, newest first.\n" + exportHelp,
 	}
 	a.add(f, cmd)
-	cmd.Flags().StringVar(&format, "format", "jsonl", "jsonl or csv")
-	cmd.Flags().StringVarP(&output, "output", "o", "-", "file to write; - is standard output")
-	_ = cmd.RegisterFlagCompletionFunc("format", cobra.FixedCompletions([]string{"jsonl", "csv"}, cobra.ShellCompDirectiveNoFileComp))
+	x.add(cmd)
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
-		if format != "jsonl" && format != "csv" {
-			return usageError("--format: %q is neither jsonl nor csv", format)
+		if err := x.check(); err != nil {
+			return err
 		}
 		api, err := f.open(cmd)
 		if err != nil {
@@ -156,44 +159,10 @@ is whole, or the command fails.`,
 		if err != nil {
 			return err
 		}
-		chosen := client.ListAuditParamsFormat(format)
-		params.Format = &chosen
-		res, err := api.ListAudit(cmd.Context(), params)
-		if err != nil {
-			return api.unreachable(err)
-		}
-		defer res.Body.Close()
-		if res.StatusCode != http.StatusOK {
-			body, _ := io.ReadAll(io.LimitReader(res.Body, 64<<10)) // what came of it says enough
-			return api.refusal(res, body)
-		}
-		return copyTo(cmd, output, res.Body)
+		return api.export(&x, span{params.From, params.To}, func(ctx context.Context, limit int64, cursor *string) (*http.Response, error) {
+			params.Limit, params.Cursor = &limit, cursor
+			return api.ListAudit(ctx, params)
+		})
 	}
 	return cmd
-}
-
-// copyTo writes to standard output, or to a file that is there only when it is whole.
-func copyTo(cmd *cobra.Command, output string, from io.Reader) error {
-	if output == "-" {
-		if _, err := io.Copy(cmd.OutOrStdout(), from); err != nil {
-			return fmt.Errorf("the export broke off, what was printed is not all of it: %w", err)
-		}
-		return nil
-	}
-	file, err := os.OpenFile(output+".part", os.O_CREATE|os.O_TRUNC|os.O_WRONLY, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = io.Copy(file, from)
-	if closing := file.Close(); err == nil {
-		err = closing
-	}
-	if err == nil {
-		err = os.Rename(output+".part", output)
-	}
-	if err != nil {
-		_ = os.Remove(output + ".part")
-		return fmt.Errorf("the export broke off: %w", err)
-	}
-	return nil
 }

@@ -10,43 +10,62 @@ import (
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
+	"github.com/sofatutor/llm-proxy/internal/manage"
 	"github.com/sofatutor/llm-proxy/internal/manage/client"
 )
 
 func newManageRequestsCommand(f *manageFlags) *cobra.Command {
-	return group("requests", "What became of requests, without their bodies", newRequestsList(f), newRequestsGet(f))
+	return group("requests", "What became of requests, without their bodies", newRequestsList(f), newRequestsGet(f), newRequestsExport(f))
+}
+
+// requestFlags narrow the requests.
+type requestFlags struct {
+	ledgerFlags
+	status, outcome string
+}
+
+func (r *requestFlags) add(f *manageFlags, cmd *cobra.Command) {
+	r.ledgerFlags.add(f, cmd)
+	flags := cmd.Flags()
+	flags.StringVar(&r.status, "status", "", "as the caller got it: 429, or 5xx for a class")
+	flags.StringVar(&r.outcome, "outcome", "", "complete, cut, client_gone, deadline, refused, upstream_error or lost")
+	outcomes := []string{"complete", "cut", "client_gone", "deadline", "refused", "upstream_error", "lost"}
+	_ = cmd.RegisterFlagCompletionFunc("outcome", cobra.FixedCompletions(outcomes, cobra.ShellCompDirectiveNoFileComp))
+}
+
+// params are the filters that the flags name.
+func (r *requestFlags) params(api *manageAPI) (*client.ListRequestsParams, error) {
+	p, err := r.ledgerFlags.params(api)
+	if err != nil {
+		return nil, err
+	}
+	params := &client.ListRequestsParams{ProjectID: p.project, TokenID: p.token, Model: p.model, From: p.from, To: p.to}
+	if r.status != "" {
+		params.Status = &r.status
+	}
+	if r.outcome != "" {
+		params.Outcome = (*client.ListRequestsParamsOutcome)(&r.outcome)
+	}
+	return params, nil
 }
 
 func newRequestsList(f *manageFlags) *cobra.Command {
-	var l ledgerFlags
-	var status, outcome string
+	var r requestFlags
 	var limit int
 	cmd := &cobra.Command{
 		Use: "list", Short: "List requests of the last 30 days, newest first", Args: noArgs,
 		Example: "llm-proxy manage requests list --project Team-A --status 5xx --from 24h",
 	}
-	l.add(f, cmd)
-	flags := cmd.Flags()
-	flags.StringVar(&status, "status", "", "as the caller got it: 429, or 5xx for a class")
-	flags.StringVar(&outcome, "outcome", "", "complete, cut, client_gone, deadline, refused, upstream_error or lost")
-	flags.IntVar(&limit, "limit", maxPage, "how many at most; 0 lists all")
-	outcomes := []string{"complete", "cut", "client_gone", "deadline", "refused", "upstream_error", "lost"}
-	_ = cmd.RegisterFlagCompletionFunc("outcome", cobra.FixedCompletions(outcomes, cobra.ShellCompDirectiveNoFileComp))
+	r.add(f, cmd)
+	cmd.Flags().IntVar(&limit, "limit", maxPage, "how many at most; 0 lists all")
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		api, err := f.open(cmd)
 		if err != nil {
 			return err
 		}
-		p, err := l.params(api)
+		params, err := r.params(api)
 		if err != nil {
 			return err
-		}
-		params := &client.ListRequestsParams{ProjectID: p.project, TokenID: p.token, Model: p.model, From: p.from, To: p.to}
-		if status != "" {
-			params.Status = &status
-		}
-		if outcome != "" {
-			params.Outcome = (*client.ListRequestsParamsOutcome)(&outcome)
 		}
 		items, more, err := api.listing(limit, func(ctx context.Context, limit int64, cursor *string) (*http.Response, error) {
 			params.Limit, params.Cursor = &limit, cursor
@@ -61,6 +80,36 @@ func newRequestsList(f *manageFlags) *cobra.Command {
 				r.Time.Local().Format(time.DateTime), r.ID.String(), shownNumber(r.Status), string(r.Outcome), shownText(r.Model), shownNumber(r.Timing.TotalMs),
 				shownNumber(usage.Input), shownNumber(usage.Output), shownCost(usage.CostUsd), r.Path,
 			}
+		})
+	}
+	return cmd
+}
+
+func newRequestsExport(f *manageFlags) *cobra.Command {
+	var r requestFlags
+	x := exportFlags{csv: manage.NewRequestsCSV}
+	cmd := &cobra.Command{
+		Use: "export", Short: "Write all requests of the last 30 days as JSON lines or CSV", Args: noArgs,
+		Long:    "Writes all requests that the filters leave, newest first, without their bodies.\n" + exportHelp,
+		Example: "llm-proxy manage requests export --format csv --project Team-A --from 7d -o requests.csv",
+	}
+	r.add(f, cmd)
+	x.add(cmd)
+	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		if err := x.check(); err != nil {
+			return err
+		}
+		api, err := f.open(cmd)
+		if err != nil {
+			return err
+		}
+		params, err := r.params(api)
+		if err != nil {
+			return err
+		}
+		return api.export(&x, span{params.From, params.To}, func(ctx context.Context, limit int64, cursor *string) (*http.Response, error) {
+			params.Limit, params.Cursor = &limit, cursor
+			return api.ListRequests(ctx, params)
 		})
 	}
 	return cmd

@@ -177,26 +177,6 @@ func TestAnswersThatAreErrorsHaveTheirExitCode(t *testing.T) {
 	}
 }
 
-func TestAnExportThatBreaksOffFailsAndLeavesNoFile(t *testing.T) {
-	file := filepath.Join(t.TempDir(), "audit.jsonl")
-	_, stderr, code := answering(t, 0, `{"id":1}`+"\n", "audit", "export", "--output", file)
-	require.Equal(t, exitFailed, code, stderr)
-	entries, err := os.ReadDir(filepath.Dir(file))
-	require.NoError(t, err)
-	require.Empty(t, entries)
-	_, stderr, code = answering(t, 0, `{"id":1}`+"\n", "audit", "export")
-	require.Equal(t, exitFailed, code)
-	require.Contains(t, stderr, "not all of it")
-	_, _, code = answering(t, 503, `{"title":"Service Unavailable","status":503}`, "audit", "export")
-	require.Equal(t, exitUnreachable, code)
-	stdout, _, code := answering(t, 200, `{"id":1}`+"\n", "audit", "export", "--output", file)
-	require.Zero(t, code)
-	require.Empty(t, stdout)
-	data, err := os.ReadFile(file)
-	require.NoError(t, err)
-	require.Equal(t, `{"id":1}`+"\n", string(data))
-}
-
 func TestATokenOverAnOpenNetworkIsWarnedOf(t *testing.T) {
 	cmd := &cobra.Command{}
 	var talk bytes.Buffer

@@ -11,7 +11,6 @@ import (
 
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 	"github.com/sofatutor/llm-proxy/internal/manage/client"
@@ -22,15 +21,9 @@ func newManageTokenCommand(f *manageFlags) *cobra.Command {
 		newTokenList(f), newTokenGenerate(f), newTokenGet(f), newTokenUpdate(f), newTokenRevoke(f), newTokenRotate(f))
 }
 
-// addProjectFlag adds --project; --project-id is the same.
+// addProjectFlag adds --project.
 func (f *manageFlags) addProjectFlag(cmd *cobra.Command, to *string, help string) {
 	cmd.Flags().StringVar(to, "project", "", help)
-	cmd.Flags().SetNormalizeFunc(func(_ *pflag.FlagSet, name string) pflag.NormalizedName {
-		if name == "project-id" {
-			name = "project"
-		}
-		return pflag.NormalizedName(name)
-	})
 	_ = cmd.RegisterFlagCompletionFunc("project", func(cmd *cobra.Command, _ []string, begun string) ([]string, cobra.ShellCompDirective) {
 		return f.projectNames(cmd, begun)
 	})
@@ -38,16 +31,31 @@ func (f *manageFlags) addProjectFlag(cmd *cobra.Command, to *string, help string
 
 func newTokenList(f *manageFlags) *cobra.Command {
 	var params client.ListTokensParams
-	var project, within string
+	var project, within, status, q string
+	var ids []string
 	var active bool
 	var limit int
-	cmd := &cobra.Command{Use: "list", Short: "List tokens, newest first", Args: noArgs}
+	cmd := &cobra.Command{
+		Use: "list", Short: "List tokens, newest first", Args: noArgs,
+		Example: "llm-proxy manage token list --project Team-A --status expired\nllm-proxy manage token list -q ci --expiring-within 7d",
+	}
 	f.addProjectFlag(cmd, &project, "only those of a project, by name or id")
 	flags := cmd.Flags()
 	flags.BoolVar(&active, "active", true, "only those that are neither revoked nor expired; --active=false only others (default: both)")
+	flags.StringVar(&status, "status", "", "only those of which this became: active, revoked, expired, or exhausted (the lifetime cap is reached)")
 	flags.StringVar(&within, "expiring-within", "", "only those that expire within this time: 30m, 24h, 7d")
+	flags.StringVarP(&q, "query", "q", "", "part of the name, in any case, or how the id begins")
+	flags.StringSliceVar(&ids, "id", nil, "these, up to 100, by id or secret, joined by commas; those that are not there are left out")
 	flags.IntVar(&limit, "limit", maxPage, "how many at most; 0 lists all")
+	_ = cmd.RegisterFlagCompletionFunc("status", cobra.FixedCompletions([]string{"active", "revoked", "expired", "exhausted"}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
+		named, err := tokenIDs(cmd, ids)
+		if err != nil {
+			return err
+		}
+		if named != nil {
+			params.ID = &named
+		}
 		api, err := f.open(cmd)
 		if err != nil {
 			return err
@@ -62,18 +70,26 @@ func newTokenList(f *manageFlags) *cobra.Command {
 		if cmd.Flags().Changed("active") {
 			params.Active = &active
 		}
+		if status != "" {
+			params.Status = (*client.ListTokensParamsStatus)(&status)
+		}
+		if q != "" {
+			params.Q = &q
+		}
 		if within != "" {
 			params.ExpiringWithin = &within
 		}
 		items, more, err := api.listing(limit, func(ctx context.Context, limit int64, cursor *string) (*http.Response, error) {
-			params.Limit, params.Cursor = &limit, cursor
+			if params.ID == nil || cmd.Flags().Changed("limit") { // the API says that these do not go together
+				params.Limit, params.Cursor = &limit, cursor
+			}
 			return api.ListTokens(ctx, &params)
 		})
 		if err != nil {
 			return err
 		}
 		return printListing(api, items, more, []string{"ID", "NAME", "PROJECT", "STATE", "EXPIRES", "USED", "LIMIT", "PER HOUR"}, func(t *client.Token) []string {
-			return []string{t.ID.String(), t.Name, t.ProjectID.String(), stateOf(t), shownTime(&t.ExpiresAt), strconv.FormatInt(t.RequestCount, 10), shownLimit(t.MaxRequests), shownLimit(t.RequestsPerHour)}
+			return []string{t.ID.String(), t.Name, t.ProjectID.String(), string(t.Status), shownTime(&t.ExpiresAt), strconv.FormatInt(t.RequestCount, 10), shownLimit(t.MaxRequests), shownLimit(t.RequestsPerHour)}
 		})
 	}
 	return cmd
@@ -88,18 +104,6 @@ func (a *manageAPI) projectUUID(name string) (uuid.UUID, error) {
 	return uuid.Parse(id)
 }
 
-func stateOf(t *client.Token) string {
-	switch {
-	case !t.IsActive:
-		return "revoked"
-	case !time.Now().Before(t.ExpiresAt):
-		return "expired"
-	case t.MaxRequests != nil && t.RequestCount >= *t.MaxRequests:
-		return "used up"
-	}
-	return "active"
-}
-
 // printToken prints a token, as it is or as a sheet.
 func (a *manageAPI) printToken(body []byte) error {
 	return printed(a, body, a.tokenSheet)
@@ -110,7 +114,7 @@ func (a *manageAPI) tokenSheet(t *client.Token) error {
 		{"id", t.ID.String()},
 		{"name", t.Name},
 		{"project", t.ProjectID.String()},
-		{"state", stateOf(t)},
+		{"state", string(t.Status)},
 		{"created", shownTime(&t.CreatedAt)},
 		{"expires", shownTime(&t.ExpiresAt)},
 		{"revoked", shownTime(t.RevokedAt)},
@@ -223,6 +227,22 @@ func tokenID(cmd *cobra.Command, name string) (string, error) {
 		return id.String(), nil
 	}
 	return "", usageError("a token is named by its id or its secret; this is neither")
+}
+
+// tokenIDs are the ids of tokens; nil of none.
+func tokenIDs(cmd *cobra.Command, names []string) (ids []uuid.UUID, err error) {
+	for _, name := range names {
+		text, err := tokenID(cmd, name)
+		if err != nil {
+			return nil, err
+		}
+		id, err := uuid.Parse(text)
+		if err != nil {
+			return nil, err
+		}
+		ids = append(ids, id)
+	}
+	return ids, nil
 }
 
 const tokenHelp = "TOKEN is an id or a secret; - reads it from standard input, since others on this machine can see a secret among a command's arguments."

@@ -44,15 +44,11 @@ func (l *ledgerFlags) params(api *manageAPI) (p ledgerParams, err error) {
 		p.project = &id
 	}
 	if l.token != "" {
-		text, err := tokenID(api.cmd, l.token)
+		ids, err := tokenIDs(api.cmd, []string{l.token})
 		if err != nil {
 			return p, err
 		}
-		id, err := uuid.Parse(text)
-		if err != nil {
-			return p, err
-		}
-		p.token = &id
+		p.token = &ids[0]
 	}
 	if l.model != "" {
 		p.model = &l.model
