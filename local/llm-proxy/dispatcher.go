@@ -143,7 +143,7 @@ func runDispatcher(cmd *cobra.Command, _ []string) (err error) {
 	ctx, cancel := context.WithCancel(cmd.Context())
 	defer cancel()
 	var closers closers
-	if err := d.serveInside(ctx, loop, &closers); err != nil {
+	if err := d.serveInside(ctx, loop.Stats, inSpool(d.settings.Name, newDestinations(d.settings.base.DataDir)), &closers); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, closers.close()) }()

@@ -14,19 +14,19 @@ import (
 )
 
 // serveInside serves the dispatcher's metrics and health on loopback, where that is asked for, in the words of the server's.
-func (d *dispatcher) serveInside(ctx context.Context, loop *dispatch.Loop, closers *closers) error {
+func (d *dispatcher) serveInside(ctx context.Context, stats func() dispatch.Stats, seen func(dispatch.Stats) waiting, closers *closers) error {
 	if d.settings.MetricsAddr == metricsOff {
 		return nil
 	}
 	registry := prometheus.NewRegistry()
 	registry.MustRegister(
 		collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
-		newDestinationCollector(d.settings.Name, loop.Stats, newDestinations(d.settings.base.DataDir)),
+		newDestinationCollector(d.settings.Name, stats, seen),
 	)
 	mux := http.NewServeMux()
 	mux.Handle("GET /metrics", promhttp.HandlerFor(registry, promhttp.HandlerOpts{}))
 	mux.HandleFunc("GET /health", func(w http.ResponseWriter, _ *http.Request) {
-		answerJSON(w, http.StatusOK, dispatcherHealth(d.settings.Name, loop.Stats()))
+		answerJSON(w, http.StatusOK, dispatcherHealth(d.settings.Name, stats()))
 	})
 	if _, err := listenInside(ctx, d.settings.MetricsAddr, mux, d.log, closers); err != nil {
 		return fmt.Errorf("%w: choose another address with --metrics-addr, or off", err)

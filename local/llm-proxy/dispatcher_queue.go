@@ -6,6 +6,8 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync"
+	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/config"
@@ -78,14 +80,56 @@ func (d *dispatcher) emptyQueue(ctx context.Context, once bool) (err error) {
 		Records: &batch.Bucket{Client: s3.NewFromConfig(cfg, func(o *s3.Options) { o.UsePathStyle = o.BaseEndpoint != nil }), Name: s.EventBucket},
 	})
 	defer func() { err = errors.Join(err, consumer.Close()) }()
+	var closers closers
 	receiver := batch.NewReceiver(batch.ReceiverConfig{Queue: queue, Consumer: consumer, Size: size, Linger: linger, Log: d.log})
 	d.log.Info("delivers events", zap.String("destination", s.Name), zap.String("service", s.Service), zap.String("queue", r.Queue))
+	if err := d.serveInside(ctx, receiver.Stats, inQueue(ctx, r, d.log), &closers); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closers.close()) }()
 	err = receiver.Run(ctx, once)
 	d.log.Info("has ended", zap.Uint64("delivered", receiver.Delivered()-consumer.Dead()), zap.Uint64("dead", consumer.Dead()), zap.Uint64("left", receiver.Left()))
 	if err == nil && once && receiver.Left() > 0 {
 		err = &exitError{exitUnreachable, fmt.Errorf("%s did not take %d events, they stay in the queue", s.Service, receiver.Left())}
 	}
 	return err
+}
+
+// lookEvery is how old what a queue has said of itself may be; SQS itself knows it of a minute ago.
+var lookEvery = 15 * time.Second
+
+// lookWithin is how long it may take to say it.
+const lookWithin = 5 * time.Second
+
+// inQueue is what waits in a queue, as its attributes tell. How old the oldest message is, none of them tells: it is known of those that
+// this process has seen.
+func inQueue(ctx context.Context, r *route.Route, log *zap.Logger) func(dispatch.Stats) waiting {
+	var mu sync.Mutex
+	var looked time.Time
+	var last waiting
+	return func(stats dispatch.Stats) waiting {
+		mu.Lock()
+		defer mu.Unlock()
+		if time.Since(looked) > lookEvery {
+			ctx, cancel := context.WithTimeout(ctx, lookWithin)
+			defer cancel()
+			last = waiting{}
+			if n, err := r.Waiting(ctx); err != nil {
+				log.Warn("how much is in the queue is not known", zap.Error(err))
+			} else {
+				last.events = &n
+			}
+			if n, err := r.DeadLetters(ctx); err != nil {
+				log.Warn("how many dead letters there are is not known", zap.Error(err))
+			} else {
+				last.letters = &n
+			}
+			looked = time.Now()
+		}
+		now := last
+		now.age = ageOf(stats.Oldest)
+		return now
+	}
 }
 
 // redriveQueue moves the dead letters of a queue back into it.

@@ -2,9 +2,11 @@ package main
 
 import (
 	"context"
+	"net/http"
 	"net/http/httptest"
 	"os"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -73,6 +75,56 @@ func TestADispatcherEmptiesAQueue(t *testing.T) {
 	require.Empty(t, w.In(standin.WayDead))
 }
 
+// TestADispatcherOfAQueueTellsHowItIs: under the names of one of the spool.
+func TestADispatcherOfAQueueTellsHowItIs(t *testing.T) {
+	before := lookEvery
+	lookEvery = 0
+	t.Cleanup(func() { lookEvery = before })
+	w, dir, url := startWay(t)
+	h := newHook(t)
+	h.set(http.StatusServiceUnavailable)
+	t.Setenv("LLM_PROXY_WEBHOOK_URL", h.URL)
+	putEvents(w, 5)
+	addr := freeAddr(t)
+	ctx, stop := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() {
+		_, _, err := runLine(ctx, "dispatcher", "--service", "webhook", "--name", "hook", "--queue", url, "--pause", "1s", "--linger", "10ms", "--data-dir", dir, "--metrics-addr", addr)
+		ended <- err
+	}()
+	has := func(metrics map[string]string) func() bool {
+		return func() bool {
+			text := insideOf(t, addr, "/metrics")
+			for metric, want := range metrics {
+				if !regexp.MustCompile(`(?m)^llmproxy_destination_` + metric + `\{destination="hook"\} ` + want + `$`).MatchString(text) {
+					return false
+				}
+			}
+			return true
+		}
+	}
+	require.Eventually(t, func() bool { return gjson.Get(insideOf(t, addr, "/health"), "status").Str == "degraded" }, patience, 10*time.Millisecond)
+	require.Contains(t, gjson.Get(insideOf(t, addr, "/health"), "reasons.0").Str, "hook: status 503")
+	require.Eventually(t, has(map[string]string{
+		"failing": "1", "backlog_events": "5", "delivered_total": "0", "dead_total": "0", "dead_letters": "0", "retried_total": "[1-9].*", "oldest_event_seconds": "[1-9].*",
+	}), patience, 10*time.Millisecond)
+	require.NotContains(t, insideOf(t, addr, "/metrics"), "backlog_bytes", "a queue does not tell")
+	require.Contains(t, insideOf(t, addr, "/metrics"), "process_resident_memory_bytes")
+
+	h.set(http.StatusBadRequest)
+	require.Eventually(t, has(map[string]string{"failing": "0", "backlog_events": "0", "dead_total": "5", "dead_letters": "5", "oldest_event_seconds": "0"}), patience, 10*time.Millisecond)
+	require.Equal(t, "ok", gjson.Get(insideOf(t, addr, "/health"), "status").Str)
+	h.set(0)
+	putEvents(w, 2)
+	require.Eventually(t, has(map[string]string{"delivered_total": "2", "dead_total": "5"}), patience, 10*time.Millisecond)
+	w.Refuse("GetQueueAttributes")
+	text := insideOf(t, addr, "/metrics")
+	require.Contains(t, text, "delivered_total", "what the queue does not tell is left out, and nothing else")
+	require.NotContains(t, text, "backlog_events")
+	stop()
+	require.NoError(t, <-ended)
+}
+
 func TestDeadLettersOfAQueueAreListedShownAndSentAgain(t *testing.T) {
 	w, dir, url := startWay(t)
 	h := newHook(t)
@@ -138,8 +190,6 @@ func TestTheArchiveOfABusIsReplayed(t *testing.T) {
 	t.Setenv("AWS_CONFIG_FILE", filepath.Join(dir, "none"))
 	_, _, err = replay("--event-bus", standin.WayBus)
 	require.ErrorContains(t, err, "there is no region")
-	_, _, err = runLine(t.Context(), "dispatcher", "--service", "webhook", "--queue", url, "--metrics-addr", "127.0.0.1:0", "--data-dir", dir)
-	require.ErrorContains(t, err, "of a queue, CloudWatch has the metrics")
 	_, _, err = runLine(t.Context(), "dispatcher", "redrive", "--service", "eventbridge", "--bus", "eventbridge", "--event-bus", "x", "--data-dir", dir)
 	require.ErrorContains(t, err, "--event-bus is where this service brings events")
 }

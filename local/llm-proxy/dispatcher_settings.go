@@ -165,9 +165,6 @@ func (s *dispatcherSettings) check() (problems []string) {
 		problems = append(problems, fmt.Sprintf("--service (LLM_PROXY_SERVICE): %q is none of %s", s.Service, strings.Join(dispatch.Names(), ", ")))
 	}
 	problems = append(problems, s.checkBus()...)
-	if s.From == busEventBridge && s.MetricsAddr != metricsOff {
-		problems = append(problems, "--metrics-addr (LLM_PROXY_DISPATCHER_METRICS_ADDR): is for the spool; of a queue, CloudWatch has the metrics")
-	}
 	for name, n := range map[string]int64{
 		"--pause (LLM_PROXY_DISPATCHER_PAUSE)":               int64(s.Pause),
 		"--max-attempts (LLM_PROXY_DISPATCHER_MAX_ATTEMPTS)": int64(s.MaxAttempts), "--batch-size (LLM_PROXY_DISPATCHER_BATCH_SIZE)": int64(s.BatchSize),

@@ -244,6 +244,19 @@ func TestSettingsOfADispatcherThatCannotBeTakenAreNamed(t *testing.T) {
 	require.Equal(t, exitUsage, exitCode(err))
 }
 
+// insideOf is what a dispatcher tells on loopback; nothing if it does not yet.
+func insideOf(t *testing.T, addr, path string) string {
+	t.Helper()
+	res, err := http.Get("http://" + addr + path)
+	if err != nil {
+		return ""
+	}
+	defer res.Body.Close()
+	body, err := io.ReadAll(res.Body)
+	require.NoError(t, err)
+	return string(body)
+}
+
 // TestADispatcherTellsHowItIs: its metrics and health on loopback, where that is asked for, as the server tells of its destinations.
 func TestADispatcherTellsHowItIs(t *testing.T) {
 	dir, _ := dataWith(t, 5)
@@ -257,16 +270,7 @@ func TestADispatcherTellsHowItIs(t *testing.T) {
 		_, _, err := runLine(ctx, "dispatcher", "--service", "webhook", "--name", "hook", "--data-dir", dir, "--metrics-addr", addr)
 		ended <- err
 	}()
-	ask := func(path string) string {
-		res, err := http.Get("http://" + addr + path)
-		if err != nil {
-			return "" // not yet
-		}
-		defer res.Body.Close()
-		body, err := io.ReadAll(res.Body)
-		require.NoError(t, err)
-		return string(body)
-	}
+	ask := func(path string) string { return insideOf(t, addr, path) }
 	require.Eventually(t, func() bool { return gjson.Get(ask("/health"), "status").Str == "degraded" }, patience, 10*time.Millisecond)
 	require.Contains(t, gjson.Get(ask("/health"), "reasons.0").Str, "hook: status 503")
 	text := ask("/metrics")

@@ -122,7 +122,7 @@ func (m *metrics) watchBus(stats func() eventbridge.Stats) {
 
 // watchDestination adds the metrics of a destination that this process delivers to.
 func (m *metrics) watchDestination(name string, stats func() dispatch.Stats, seen *destinations) {
-	m.registry.MustRegister(newDestinationCollector(name, stats, seen))
+	m.registry.MustRegister(newDestinationCollector(name, stats, inSpool(name, seen)))
 }
 
 func boolean(b bool) float64 {

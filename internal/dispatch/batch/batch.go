@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -49,6 +50,7 @@ type Records interface {
 // Left is a message that has to come again.
 type Left struct {
 	ID    string        // of the message
+	Err   error         // why
 	After time.Duration // how long it is best left alone: what the destination asked for, or longer each time it came in vain
 }
 
@@ -67,7 +69,8 @@ type Config struct {
 type Consumer struct {
 	cfg     Config
 	started bool
-	dead    uint64
+	dead    atomic.Uint64
+	retried atomic.Uint64
 }
 
 // New returns a consumer. It does no I/O.
@@ -99,8 +102,11 @@ type item struct {
 	done    bool
 }
 
-// Dead returns how many messages went to the dead letters.
-func (c *Consumer) Dead() uint64 { return c.dead }
+// Dead returns how many messages went to the dead letters. It may be asked at any time, as [Consumer.Retried].
+func (c *Consumer) Dead() uint64 { return c.dead.Load() }
+
+// Retried returns how many tries of a message are repeated, here or when the queue brings it again.
+func (c *Consumer) Retried() uint64 { return c.retried.Load() }
 
 // Close closes the destination.
 func (c *Consumer) Close() error { return c.cfg.Destination.Close() }
@@ -117,8 +123,11 @@ func (c *Consumer) Deliver(ctx context.Context, messages []Message) (again []Lef
 	var open []*item
 	for i := range items {
 		items[i].message = messages[i]
-		if c.read(delivering, &items[i]); items[i].event != nil {
+		switch c.read(delivering, &items[i]); {
+		case items[i].event != nil:
 			open = append(open, &items[i])
+		case !items[i].done && !items[i].poison:
+			c.retried.Add(1)
 		}
 	}
 	c.deliver(delivering, open)
@@ -130,7 +139,7 @@ func (c *Consumer) Deliver(ctx context.Context, messages []Message) (again []Lef
 		if it.done {
 			continue
 		}
-		again = append(again, Left{it.message.ID, c.after(it)})
+		again = append(again, Left{it.message.ID, it.err, c.after(it)})
 		c.cfg.Log.Warn("an event is not delivered, the queue brings it again",
 			zap.String("message_id", it.message.ID), zap.String("request_id", it.eventID()), zap.Int("receives", it.message.Receives), zap.Error(it.err))
 	}
@@ -230,6 +239,7 @@ func (c *Consumer) deliver(ctx context.Context, open []*item) {
 				left = append(left, it)
 			}
 		}
+		c.retried.Add(uint64(len(left)))
 		pause := max(after, firstPause<<try/2+rand.N(firstPause<<try/2)) //nolint:gosec // jitter is no secret
 		if open = left; len(open) == 0 || try == tries || !wait(ctx, pause) {
 			return
@@ -294,7 +304,7 @@ func (c *Consumer) bury(ctx context.Context, it *item) {
 		return
 	}
 	it.done = true
-	c.dead++
+	c.dead.Add(1)
 	c.cfg.Log.Warn("an event went to the dead letters", zap.String("message_id", it.message.ID), zap.String("request_id", letter.EventID), zap.String("reason", letter.Reason))
 }
 

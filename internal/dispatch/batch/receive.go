@@ -4,13 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	sqstypes "github.com/aws/aws-sdk-go-v2/service/sqs/types"
 	"go.uber.org/zap"
+
+	"github.com/sofatutor/llm-proxy/internal/dispatch"
 )
 
 // ReceiverConfig joins the parts of a [Receiver]. Queue and Consumer are required.
@@ -23,13 +27,25 @@ type ReceiverConfig struct {
 	Timeout  time.Duration // of one batch; 0 is a minute
 	Grace    time.Duration // that a batch has left when the receiver is to end; 0 is 10 s
 	Log      *zap.Logger   // nil logs nothing
+
+	Now func() time.Time // for what is told of times; nil is time.Now
 }
 
 // Receiver takes messages from a queue and has them delivered, as Lambda does for a function. Several may empty one queue.
 type Receiver struct {
-	cfg       ReceiverConfig
-	delivered uint64
-	left      uint64
+	cfg ReceiverConfig
+
+	mu        sync.Mutex
+	stats     dispatch.Stats     // but Dead and Retried, which the consumer counts
+	delivered uint64             // messages done, dead letters among them
+	left      uint64             // how often one was left to come again
+	waiting   map[string]waiting // messages in hand or left to come again, by id
+}
+
+// waiting is a message that this receiver has seen and that is not done.
+type waiting struct {
+	since time.Time // when it came into the queue
+	until time.Time // when it should have come again, had nobody else taken it
 }
 
 // NewReceiver returns a receiver. It does no I/O.
@@ -48,15 +64,109 @@ func NewReceiver(cfg ReceiverConfig) *Receiver {
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
 	}
-	return &Receiver{cfg: cfg}
+	if cfg.Now == nil {
+		cfg.Now = time.Now
+	}
+	return &Receiver{cfg: cfg, waiting: map[string]waiting{}}
 }
 
 // Delivered and Left return how many messages are done, those that went to the dead letters included, and how often one was left to come
-// again. They are for when Run has ended.
-func (r *Receiver) Delivered() uint64 { return r.delivered }
+// again.
+func (r *Receiver) Delivered() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.delivered
+}
 
 // Left is told of by Delivered.
-func (r *Receiver) Left() uint64 { return r.left }
+func (r *Receiver) Left() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.left
+}
+
+// Stats tells how it goes, at any time and as a loop tells it. Oldest is when the oldest message came into the queue of those that this
+// receiver has in hand or has left to come again: what it has not seen yet, or another one has taken meanwhile, it does not know.
+func (r *Receiver) Stats() dispatch.Stats {
+	dead := r.cfg.Consumer.Dead() // before what is done, which has them
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.stats
+	s.Dead, s.Retried = dead, r.cfg.Consumer.Retried()
+	s.Delivered = r.delivered - min(dead, r.delivered)
+	r.forget()
+	for _, w := range r.waiting {
+		if s.Oldest.IsZero() || w.since.Before(s.Oldest) {
+			s.Oldest = w.since
+		}
+	}
+	return s
+}
+
+const (
+	maxWaiting = 10_000          // bounds what is remembered of messages
+	overdue    = 5 * time.Minute // after which a message that has not come again is another's, or a dead letter by the queue's own doing
+)
+
+// forget lets go of messages that have not come again.
+func (r *Receiver) forget() {
+	now := r.cfg.Now()
+	maps.DeleteFunc(r.waiting, func(_ string, w waiting) bool { return now.After(w.until) })
+}
+
+// taken notes that messages are in hand.
+func (r *Receiver) taken(batch []received) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stats.Pending = len(batch)
+	r.forget()
+	for _, m := range batch {
+		if len(r.waiting) < maxWaiting && !m.since.IsZero() {
+			r.waiting[m.ID] = waiting{m.since, r.cfg.Now().Add(r.cfg.Timeout + overdue)}
+		}
+	}
+}
+
+// ended notes what became of a batch: what is not in again is done.
+func (r *Receiver) ended(batch []received, again map[string]Left) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	now := r.cfg.Now()
+	r.delivered += uint64(len(batch) - len(again))
+	r.left += uint64(len(again))
+	r.stats.Pending, r.stats.Failing = 0, len(again) > 0
+	if len(batch) > len(again) {
+		r.stats.LastDelivery = now
+	}
+	for _, m := range batch {
+		left, ok := again[m.ID]
+		if !ok {
+			delete(r.waiting, m.ID)
+			continue
+		}
+		r.stats.LastError, r.stats.LastErrorAt = left.Err.Error(), now
+		if w, ok := r.waiting[m.ID]; ok {
+			w.until = now.Add(left.After + overdue)
+			r.waiting[m.ID] = w
+		}
+	}
+}
+
+// silent notes that the queue does not answer.
+func (r *Receiver) silent(err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.stats.Failing, r.stats.LastError, r.stats.LastErrorAt = true, err.Error(), r.cfg.Now()
+}
+
+// nothing notes that the queue has nothing to show. What was left may be hidden still: it is remembered until it is done.
+func (r *Receiver) nothing() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.forget(); len(r.waiting) == 0 {
+		r.stats.Failing = false
+	}
+}
 
 const (
 	pollWait   = 20 * time.Second // for which a queue waits for a message, as long as SQS has it
@@ -69,6 +179,9 @@ const (
 // Run delivers until ctx ends; the batch in hand then has the grace, and what is not delivered by its end is shown to others at once.
 // With once it ends when the queue has nothing to show.
 func (r *Receiver) Run(ctx context.Context, once bool) error {
+	r.mu.Lock()
+	r.stats.Since = r.cfg.Now()
+	r.mu.Unlock()
 	failures := 0
 	for ctx.Err() == nil {
 		messages, err := r.collect(ctx, once)
@@ -78,6 +191,7 @@ func (r *Receiver) Run(ctx context.Context, once bool) error {
 			r.deliver(ctx, messages)
 		case ctx.Err() != nil:
 		case err != nil:
+			r.silent(err)
 			if failures++; failures == 1 {
 				r.cfg.Log.Warn("the queue does not answer; it is asked again", zap.String("queue", r.cfg.Queue.URL), zap.Error(err))
 			}
@@ -89,6 +203,7 @@ func (r *Receiver) Run(ctx context.Context, once bool) error {
 			return nil
 		default:
 			failures = 0
+			r.nothing()
 		}
 	}
 	return nil
@@ -98,6 +213,7 @@ func (r *Receiver) Run(ctx context.Context, once bool) error {
 type received struct {
 	Message
 	handle string
+	since  time.Time // when it came into the queue; zero is unknown
 }
 
 // collect receives a batch. The first message is waited for; more are waited for until the batch is full or the time to linger is over.
@@ -129,7 +245,9 @@ func (r *Receiver) collect(ctx context.Context, once bool) ([]received, error) {
 func (r *Receiver) receive(ctx context.Context, most int, patience time.Duration) ([]received, error) {
 	out, err := r.cfg.Queue.Client.ReceiveMessage(ctx, &sqs.ReceiveMessageInput{
 		QueueUrl: &r.cfg.Queue.URL, MaxNumberOfMessages: int32(min(most, maxEntries)), WaitTimeSeconds: int32(patience / time.Second), VisibilityTimeout: int32(r.cfg.Hidden / time.Second),
-		MessageSystemAttributeNames: []sqstypes.MessageSystemAttributeName{sqstypes.MessageSystemAttributeNameApproximateReceiveCount},
+		MessageSystemAttributeNames: []sqstypes.MessageSystemAttributeName{
+			sqstypes.MessageSystemAttributeNameApproximateReceiveCount, sqstypes.MessageSystemAttributeNameSentTimestamp,
+		},
 	})
 	if err != nil {
 		return nil, fmt.Errorf("receive messages: %w", err)
@@ -137,13 +255,17 @@ func (r *Receiver) receive(ctx context.Context, most int, patience time.Duration
 	messages := make([]received, len(out.Messages))
 	for i, m := range out.Messages {
 		receives, _ := strconv.Atoi(m.Attributes[string(sqstypes.MessageSystemAttributeNameApproximateReceiveCount)]) // 0 where it is not told
-		messages[i] = received{Message{ID: aws.ToString(m.MessageId), Body: aws.ToString(m.Body), Receives: receives}, aws.ToString(m.ReceiptHandle)}
+		messages[i] = received{Message: Message{ID: aws.ToString(m.MessageId), Body: aws.ToString(m.Body), Receives: receives}, handle: aws.ToString(m.ReceiptHandle)}
+		if ms, err := strconv.ParseInt(m.Attributes[string(sqstypes.MessageSystemAttributeNameSentTimestamp)], 10, 64); err == nil {
+			messages[i].since = time.UnixMilli(ms)
+		}
 	}
 	return messages, nil
 }
 
 // deliver has a batch delivered, deletes what is done and hides the rest for as long as it is best left alone.
 func (r *Receiver) deliver(ctx context.Context, batch []received) {
+	r.taken(batch)
 	delivering, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.cfg.Timeout)
 	defer cancel()
 	stop := context.AfterFunc(ctx, func() { time.AfterFunc(r.cfg.Grace, cancel) })
@@ -156,9 +278,9 @@ func (r *Receiver) deliver(ctx context.Context, batch []received) {
 	for i, m := range batch {
 		messages[i] = m.Message
 	}
-	again := map[string]time.Duration{}
+	again := map[string]Left{}
 	for _, left := range r.cfg.Consumer.Deliver(delivering, messages) {
-		again[left.ID] = left.After
+		again[left.ID] = left
 	}
 	stop()
 	cancel()
@@ -167,18 +289,17 @@ func (r *Receiver) deliver(ctx context.Context, batch []received) {
 	var done []string
 	var hide []Hidden
 	for _, m := range batch {
-		after, left := again[m.ID]
+		come, left := again[m.ID]
 		switch {
 		case !left:
 			done = append(done, m.handle)
 		case ctx.Err() != nil: // it had no fair try
 			hide = append(hide, Hidden{Handle: m.handle})
 		default:
-			hide = append(hide, Hidden{Handle: m.handle, For: after})
+			hide = append(hide, Hidden{Handle: m.handle, For: come.After})
 		}
 	}
-	r.delivered += uint64(len(done))
-	r.left += uint64(len(hide))
+	r.ended(batch, again)
 	ending, cancelEnding := context.WithTimeout(context.WithoutCancel(ctx), deleteIn)
 	defer cancelEnding()
 	if err := r.cfg.Queue.Delete(ending, done); err != nil {

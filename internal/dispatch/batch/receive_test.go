@@ -34,12 +34,13 @@ type queued struct {
 	id, body string
 	receives int
 	visible  time.Time
+	sent     time.Time
 }
 
 func newQueue(t *testing.T, bodies ...string) (*queue, *batch.Queue) {
 	q := &queue{}
 	for i, body := range bodies {
-		q.messages = append(q.messages, &queued{id: fmt.Sprint("m", i), body: body})
+		q.messages = append(q.messages, &queued{id: fmt.Sprint("m", i), body: body, sent: noon.Add(time.Duration(i) * time.Minute)})
 	}
 	cfg := cloud(t, q.serve)
 	return q, &batch.Queue{Client: sqs.NewFromConfig(cfg), URL: *cfg.BaseEndpoint + "/1/queue", Dead: *cfg.BaseEndpoint + "/1/dead"}
@@ -81,7 +82,9 @@ func (q *queue) serve(w http.ResponseWriter, r *http.Request) {
 				if len(got) < in.MaxNumberOfMessages && !m.visible.After(time.Now()) {
 					m.receives++
 					m.visible = time.Now().Add(time.Duration(in.VisibilityTimeout) * time.Second)
-					got = append(got, map[string]any{"MessageId": m.id, "ReceiptHandle": m.id, "Body": m.body, "Attributes": map[string]string{"ApproximateReceiveCount": fmt.Sprint(m.receives)}})
+					got = append(got, map[string]any{"MessageId": m.id, "ReceiptHandle": m.id, "Body": m.body, "Attributes": map[string]string{
+						"ApproximateReceiveCount": fmt.Sprint(m.receives), "SentTimestamp": fmt.Sprint(m.sent.UnixMilli()),
+					}})
 				}
 			}
 			if got != nil || !time.Now().Before(end) {
@@ -156,7 +159,10 @@ func TestAQueueIsEmptiedOfWhatIsDeliveredAlone(t *testing.T) {
 		}
 		return results
 	}}
-	r := receiver(at, p, func(c *batch.ReceiverConfig) { c.Size = 20; c.Timeout = 20 * time.Second })
+	now := noon.Add(time.Hour)
+	r := receiver(at, p, func(c *batch.ReceiverConfig) {
+		c.Size, c.Timeout, c.Now = 20, 20*time.Second, func() time.Time { return now }
+	})
 	require.NoError(t, r.Run(t.Context(), true))
 	var got []llmproxy.EventID
 	for _, e := range p.got {
@@ -167,6 +173,15 @@ func TestAQueueIsEmptiedOfWhatIsDeliveredAlone(t *testing.T) {
 	require.Equal(t, []string{"junk"}, q.letters)
 	require.EqualValues(t, 26, r.Delivered())
 	require.EqualValues(t, 2, r.Left())
+
+	told := r.Stats()
+	require.Contains(t, []string{"503", "429"}, told.LastError)
+	told.LastError = ""
+	require.Equal(t, dispatch.Stats{Since: now, Delivered: 25, Retried: 2, Dead: 1, Oldest: noon.Local(), LastDelivery: now, LastErrorAt: now}, told)
+	now = now.Add(10 * time.Minute)
+	require.Equal(t, noon.Add(2*time.Minute).Local(), r.Stats().Oldest, "what should have come again long ago is another's by now")
+	now = now.Add(10 * time.Minute)
+	require.Zero(t, r.Stats().Oldest)
 }
 
 func TestWhatTakesLongStaysHiddenFromOthers(t *testing.T) {
@@ -225,11 +240,14 @@ func TestAQueueThatDoesNotAnswerIsAskedAgain(t *testing.T) {
 
 	ctx, stop := context.WithCancel(t.Context())
 	ended := make(chan error, 1)
-	go func() { ended <- receiver(at, p).Run(ctx, false) }()
+	asking := receiver(at, p)
+	go func() { ended <- asking.Run(ctx, false) }()
+	require.Eventually(t, func() bool { return asking.Stats().Failing }, time.Minute, time.Millisecond)
+	require.Contains(t, asking.Stats().LastError, "receive messages")
 	q.mu.Lock()
 	q.refuse = ""
 	q.mu.Unlock()
-	require.Eventually(t, func() bool { return len(q.in()) == 0 }, time.Minute, 5*time.Millisecond)
+	require.Eventually(t, func() bool { return len(q.in()) == 0 && !asking.Stats().Failing }, time.Minute, 5*time.Millisecond)
 	stop()
 	require.NoError(t, <-ended)
 

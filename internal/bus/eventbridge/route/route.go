@@ -144,11 +144,11 @@ type Count struct {
 
 // Count looks at both queues.
 func (r *Route) Count(ctx context.Context) (Count, error) {
-	waiting, err := r.count(ctx, r.Queue)
+	waiting, err := r.Waiting(ctx)
 	if err != nil {
 		return Count{}, err
 	}
-	dead, err := r.count(ctx, r.Dead)
+	dead, err := r.DeadLetters(ctx)
 	if err != nil {
 		return Count{}, err
 	}
@@ -158,6 +158,12 @@ func (r *Route) Count(ctx context.Context) (Count, error) {
 	}
 	return Count{Waiting: waiting, Dead: dead, Redriving: task != nil && aws.ToString(task.Status) == taskRunning}, nil
 }
+
+// Waiting is [Count.Waiting] alone.
+func (r *Route) Waiting(ctx context.Context) (int64, error) { return r.count(ctx, r.Queue) }
+
+// DeadLetters is [Count.Dead] alone.
+func (r *Route) DeadLetters(ctx context.Context) (int64, error) { return r.count(ctx, r.Dead) }
 
 // counted are the attributes that add up to what is in a queue.
 var counted = []sqstypes.QueueAttributeName{
