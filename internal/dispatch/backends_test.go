@@ -27,8 +27,10 @@ type stub struct {
 	*httptest.Server
 	mood func(n int, w http.ResponseWriter, r *http.Request) bool // answers call n itself if it reports true
 	take func(w http.ResponseWriter, r *http.Request, body []byte) (taken []string)
+	key  func(r *http.Request, body []byte) string // under which the one event of a call is stored; nil if there is none
 
 	mu     sync.Mutex
+	keys   map[string][]string // of each event that was taken, all that it came under
 	calls  int
 	taken  []string
 	bodies [][]byte
@@ -59,6 +61,12 @@ func (s *stub) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	taken := s.take(w, r, body)
 	s.mu.Lock()
 	s.taken = append(s.taken, taken...)
+	if s.key != nil && len(taken) == 1 {
+		if s.keys == nil {
+			s.keys = map[string][]string{}
+		}
+		s.keys[taken[0]] = append(s.keys[taken[0]], s.key(r, body))
+	}
 	s.bodies, s.last = append(s.bodies, body), r.Header.Clone()
 	total, onTake := len(s.taken), s.onTake
 	s.mu.Unlock()
@@ -263,32 +271,35 @@ type destinationCase struct {
 	take      func() func(http.ResponseWriter, *http.Request, []byte) []string
 	open      func(address string) Settings
 	hasPoison bool
+	key       func(*http.Request, []byte) string
 }
 
 var destinationCases = []destinationCase{
 	{"webhook", takes(takesWebhooks), func(a string) Settings {
 		return Settings{Webhook: WebhookConfig{URL: llmproxy.NewSecret(a + "/hook/" + fakeSecret), Secret: llmproxy.NewSecret(fakeSecret), Authorization: llmproxy.NewSecret("Bearer " + fakeSecret)}}
-	}, true},
+	}, true, func(r *http.Request, _ []byte) string { return r.Header.Get("Webhook-Id") }},
 	{"webhook", takes(takesWebhooks), func(a string) Settings {
 		return Settings{Webhook: WebhookConfig{URL: llmproxy.NewSecret(a + "/hook/" + fakeSecret), Secret: llmproxy.NewSecret(fakeSecret), Batch: 10, Parallel: 2}}
-	}, true},
+	}, true, nil},
 	{"helicone", takes(takesHeliconeLogs), func(a string) Settings {
 		return Settings{Helicone: HeliconeConfig{Key: llmproxy.NewSecret(fakeSecret), BaseURL: a}}
-	}, true},
+	}, true, func(_ *http.Request, body []byte) string {
+		return gjson.GetBytes(body, "providerRequest.meta.Helicone-Request-Id").Str
+	}},
 	{"lunary", func() func(http.ResponseWriter, *http.Request, []byte) []string {
 		return (&lunaryStore{started: map[string]bool{}}).take
 	}, func(a string) Settings {
 		return Settings{Lunary: LunaryConfig{Key: llmproxy.NewSecret(fakeSecret), BaseURL: a}}
-	}, true},
+	}, true, nil},
 	{"s3", takes(takesObjects), func(a string) Settings {
 		return Settings{S3: S3Config{Bucket: "archive", AWS: onAWS(a), PathStyle: true, Linger: time.Millisecond}}
-	}, false},
+	}, false, nil},
 	{"cloudwatch", takes(takesLogEvents), func(a string) Settings {
 		return Settings{CloudWatch: CloudWatchConfig{Group: "llm-proxy", AWS: onAWS(a)}}
-	}, true},
+	}, true, nil},
 	{"eventbridge", takes(takesEntries), func(a string) Settings {
 		return Settings{EventBridge: EventBridgeConfig{Bus: "llm-proxy", AWS: onAWS(a)}}
-	}, true},
+	}, true, nil},
 }
 
 func takes(take func(http.ResponseWriter, *http.Request, []byte) []string) func() func(http.ResponseWriter, *http.Request, []byte) []string {
@@ -330,13 +341,12 @@ func moody() func(n int, w http.ResponseWriter, r *http.Request) bool {
 }
 
 // TestWhatEachDestinationIsSentIsThereOrInTheDeadLetters is H26: backends that answer 429 with Retry-After, 500, nothing in time or half,
-// poison among the events, and the process killed in mid-batch, twice.
+// poison among the events, some that come twice and out of order, and the process killed in mid-batch, twice.
 func TestWhatEachDestinationIsSentIsThereOrInTheDeadLetters(t *testing.T) {
 	for i, c := range destinationCases {
 		t.Run(fmt.Sprintf("%s %d", c.name, i), func(t *testing.T) {
 			t.Parallel()
-			const n = 60
-			events := requests(n)
+			events := requests(60)
 			var poison, good []string
 			for i, e := range events {
 				if c.hasPoison && (i == 7 || i == 8 || i == 41) {
@@ -350,8 +360,11 @@ func TestWhatEachDestinationIsSentIsThereOrInTheDeadLetters(t *testing.T) {
 				}
 			}
 			backend := newStub(t, c.take())
-			backend.mood = moody()
-			src, dead := newSource(events...), filepath.Join(t.TempDir(), "dead.jsonl")
+			backend.mood, backend.key = moody(), c.key
+			arriving := append(slices.Clone(events), events[3], events[59], events[30])
+			slices.Reverse(arriving[10:40])
+			n := len(arriving)
+			src, dead := newSource(arriving...), filepath.Join(t.TempDir(), "dead.jsonl")
 			for process := 0; src.committed() < n; process++ {
 				require.Less(t, process, 50, "it never ends")
 				src = src.restart()
@@ -392,6 +405,17 @@ func TestWhatEachDestinationIsSentIsThereOrInTheDeadLetters(t *testing.T) {
 			}
 			slices.Sort(buried)
 			require.Equal(t, poison, buried, "the dead letters hold exactly the poison")
+			if c.key == nil {
+				return
+			}
+			under := map[string]string{}
+			for _, id := range good {
+				require.Len(t, slices.Compact(backend.keys[id]), 1, "%s comes under one key, however often", id)
+				key := backend.keys[id][0]
+				require.NotEmpty(t, key)
+				require.Empty(t, under[key], "under the key of %s", id)
+				under[key] = id
+			}
 		})
 	}
 }
