@@ -11,11 +11,14 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/credentials"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb/types"
 	"github.com/spf13/cobra"
 
 	"github.com/sofatutor/llm-proxy/internal/demo"
@@ -33,6 +36,7 @@ import (
 type localStack struct {
 	env           map[string]string // of the proxy
 	managementEnv map[string]string // of management and admin
+	tables        dynamo.Config
 	providers     *provider.Set
 	token         string
 	management    string // token
@@ -46,14 +50,16 @@ type lambdaOrigins struct {
 	admin    bool // there is one
 }
 
-// Names of what the stack has.
+// Names of what the stack has. Its tables have names of their own each time: what an earlier one has left in the engine could not be read, for
+// its sealing secret is gone, and another one may be running.
 const (
-	localTokens  = "llm-proxy-tokens"
-	localControl = "llm-proxy-control"
 	localSealing = "llm-proxy-sealing"
 	localManage  = "llm-proxy-operators"
 	localKeys    = "llm-proxy/keys/"
 )
+
+// dropWithin is how long removing the tables may take.
+const dropWithin = 5 * time.Second
 
 // fakeCredentials are what the stand-ins are asked with: they take any.
 const fakeCredentials = "fake"
@@ -61,7 +67,8 @@ const fakeCredentials = "fake"
 // openLocalStack starts or finds its parts and makes a project and a token.
 func openLocalStack(cmd *cobra.Command, f *lambdaFlags, closers *closers, tell func(string, ...any)) (*localStack, error) {
 	ctx := cmd.Context()
-	s := &localStack{}
+	own := "llm-proxy-" + strings.ToLower(rand.Text()) + "-"
+	s := &localStack{tables: dynamo.Config{Tokens: own + "tokens", Control: own + "control"}}
 	key := llmproxy.NewSecret("sk-demo-no-real-key")
 	if f.providers != "" {
 		var err error
@@ -103,7 +110,7 @@ func openLocalStack(cmd *cobra.Command, f *lambdaFlags, closers *closers, tell f
 	}
 	common := map[string]string{
 		"AWS_ENDPOINT_URL": url, "AWS_ENDPOINT_URL_DYNAMODB": f.dynamodb, "AWS_ACCESS_KEY_ID": fakeCredentials, "AWS_SECRET_ACCESS_KEY": fakeCredentials,
-		"GOMAXPROCS": "1", "LLM_PROXY_TOKENS_TABLE": localTokens, "LLM_PROXY_CONTROL_TABLE": localControl, "LLM_PROXY_KEYS_PREFIX": localKeys, "LLM_PROXY_PROVIDERS": file,
+		"GOMAXPROCS": "1", "LLM_PROXY_TOKENS_TABLE": s.tables.Tokens, "LLM_PROXY_CONTROL_TABLE": s.tables.Control, "LLM_PROXY_KEYS_PREFIX": localKeys, "LLM_PROXY_PROVIDERS": file,
 		"LLM_PROXY_EVENT_BUS": "llm-proxy",
 	}
 	s.env = map[string]string{
@@ -114,7 +121,7 @@ func openLocalStack(cmd *cobra.Command, f *lambdaFlags, closers *closers, tell f
 	s.managementEnv = map[string]string{"LLM_PROXY_SEALING_PUBLIC_KEY": public, "LLM_PROXY_OPERATORS_SECRET": localManage, "ADMIN_PASSWORD": s.password}
 	maps.Copy(s.env, common)
 	maps.Copy(s.managementEnv, common)
-	return s, s.mint(ctx, f.dynamodb, public, key)
+	return s, s.mint(ctx, f.dynamodb, public, key, closers)
 }
 
 // openProviders returns the file that the function reads its upstreams from.
@@ -147,11 +154,13 @@ func (s *localStack) openProviders(ctx context.Context, f *lambdaFlags, closers 
 }
 
 // mint makes tables, a project and a token.
-func (s *localStack) mint(ctx context.Context, url, public string, key llmproxy.Secret) (err error) {
-	store := dynamo.New(aws.Config{
+func (s *localStack) mint(ctx context.Context, url, public string, key llmproxy.Secret, closers *closers) (err error) {
+	engine := aws.Config{
 		Region: "us-east-1", BaseEndpoint: &url, Credentials: credentials.NewStaticCredentialsProvider(fakeCredentials, fakeCredentials, ""),
-	}, dynamo.Config{Tokens: localTokens, Control: localControl})
+	}
+	store := dynamo.New(engine, s.tables)
 	defer func() { err = errors.Join(err, store.Close()) }()
+	closers.add("tables", func() error { return s.drop(engine) })
 	if err := store.CreateTables(ctx); err != nil {
 		return err
 	}
@@ -170,6 +179,20 @@ func (s *localStack) mint(ctx context.Context, url, public string, key llmproxy.
 	_, secret, err := service.MintToken(ctx, actor, manage.NewToken{ProjectID: project.ID, Name: "local", DurationMinutes: int64(24 * time.Hour / time.Minute)})
 	s.token = secret.Reveal()
 	return err
+}
+
+// drop removes the tables from an engine that goes on without us.
+func (s *localStack) drop(engine aws.Config) error {
+	ctx, cancel := context.WithTimeout(context.Background(), dropWithin)
+	defer cancel()
+	client := dynamodb.NewFromConfig(engine)
+	for _, name := range []string{s.tables.Tokens, s.tables.Control} {
+		var none *types.ResourceNotFoundException
+		if _, err := client.DeleteTable(ctx, &dynamodb.DeleteTableInput{TableName: &name}); err != nil && !errors.As(err, &none) {
+			return fmt.Errorf("remove the table %s: %w", name, err)
+		}
+	}
+	return nil
 }
 
 // print shows what to paste: the outputs of the stack by their names, and how to use them.

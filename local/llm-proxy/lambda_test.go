@@ -2,6 +2,7 @@ package main
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"io"
 	"net/http"
@@ -14,6 +15,7 @@ import (
 	"syscall"
 	"testing"
 
+	"github.com/aws/aws-sdk-go-v2/service/dynamodb"
 	"github.com/stretchr/testify/require"
 
 	"github.com/sofatutor/llm-proxy/internal/store/dynamo/dynamolocal"
@@ -29,10 +31,7 @@ type lambdaServe struct {
 
 func startLambdaServe(t *testing.T, args ...string) *lambdaServe {
 	t.Helper()
-	engine.Do(func() { engine.Server, engine.err = dynamolocal.Start(t.Context()) })
-	if engine.err != nil {
-		t.Skipf("SKIPPED, the function needs a store: %v", engine.err)
-	}
+	startEngine(t)
 	args = append([]string{"lambda", "serve", "--addr", "127.0.0.1:0", "--manage-addr", "127.0.0.1:0", "--dynamodb-url", engine.URL, "--memory", "1769"}, args...)
 	l := &lambdaServe{t: t, cmd: exec.Command("llm-proxy", args...), ended: make(chan error, 1)}
 	l.cmd.Stdout, l.cmd.Stderr = &l.printed, &l.log
@@ -40,6 +39,15 @@ func startLambdaServe(t *testing.T, args ...string) *lambdaServe {
 	go func() { l.ended <- l.cmd.Wait() }()
 	t.Cleanup(func() { _ = l.cmd.Process.Kill() })
 	return l
+}
+
+// startEngine starts the store, or skips the test where there is none.
+func startEngine(t *testing.T) {
+	t.Helper()
+	engine.Do(func() { engine.Server, engine.err = dynamolocal.Start(context.Background()) })
+	if engine.err != nil {
+		t.Skipf("SKIPPED, the function needs a store: %v", engine.err)
+	}
 }
 
 // find waits until what is printed matches, and returns the groups.
@@ -61,6 +69,8 @@ func (l *lambdaServe) stop() {
 
 func TestLambdaServeRunsTheBuiltFunctionBehindAFunctionURL(t *testing.T) {
 	events := filepath.Join(t.TempDir(), "events.jsonl")
+	startEngine(t)
+	tables := tablesOf(t)
 	l := startLambdaServe(t, "--event-log", events)
 	match := l.find(`(?s)OPENAI_BASE_URL=(http://\S+)/v1\n.*OPENAI_API_KEY=(\S+)\n.*LLM_PROXY_MANAGE_API_BASE_URL=(http://\S+)\n.*MANAGEMENT_TOKEN=(\S+)\n`)
 	s := &testServer{t: t, url: match[1], token: match[2]}
@@ -101,6 +111,15 @@ func TestLambdaServeRunsTheBuiltFunctionBehindAFunctionURL(t *testing.T) {
 		require.Equal(t, status, res.StatusCode, path)
 	}
 	l.stop()
+	require.Equal(t, tables, tablesOf(t), "it leaves nothing in an engine that goes on")
+}
+
+// tablesOf are the tables in the engine.
+func tablesOf(t *testing.T) []string {
+	t.Helper()
+	all, err := dynamodb.NewFromConfig(engine.Config()).ListTables(t.Context(), &dynamodb.ListTablesInput{})
+	require.NoError(t, err)
+	return all.TableNames
 }
 
 func TestLambdaServeRunsWhatSamBuildMade(t *testing.T) {
