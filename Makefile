@@ -10,6 +10,8 @@ CACHE     := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)/llm-proxy
 TOOLS     := $(CACHE)/bin
 FUZZINPUTS ?= 20000
 PRICES    ?= 1.109.1
+RELEASES  ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
+BUILDFLAGS = -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 COVERFILE := coverage.out
 # The race detector needs a C compiler; `make tools` installs one where it may, and the tests say so where they run without.
 RACE       = $(shell command -v $${CC:-gcc} >/dev/null && echo -race)
@@ -18,7 +20,7 @@ RACE       = $(shell command -v $${CC:-gcc} >/dev/null && echo -race)
 INFRA      = $(shell go list ./infra/... | grep -v /infra/aws)
 LOCAL      = $(shell go list ./local/... 2>/dev/null | grep -v /sdktest)
 
-.PHONY: help run build ui ui-test test tools lint format check race cover unit rules local api sdk aws stack local-api fuzz bench bench-events bench-lambda bench-ui screenshots generate prices vuln clean
+.PHONY: help run build ui ui-test test tools lint format check race cover unit rules local api sdk aws stack local-api fuzz soak sbom release bench bench-events bench-lambda bench-ui screenshots generate prices vuln clean
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-12s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +30,7 @@ run: build ## build, then start the proxy with its built-in stand-in provider: n
 
 build: ## build bin/llm-proxy, with the admin site where Node is
 	@internal/admin/ui/tools/build.sh --if-possible
-	@CGO_ENABLED=0 go build -trimpath -ldflags "-s -w -X main.version=$(VERSION)" -o bin/llm-proxy ./local/llm-proxy
+	@CGO_ENABLED=0 go build $(BUILDFLAGS) -o bin/llm-proxy ./local/llm-proxy
 
 ui: ## build the admin site for the next build of the binary (Node 20.19 or newer)
 	@internal/admin/ui/tools/build.sh
@@ -82,6 +84,21 @@ sdk: ## the official OpenAI SDKs for Go, Python and JavaScript through the proxy
 
 fuzz: ## each fuzz target with FUZZINPUTS (20000) inputs
 	@.ci/fuzz.sh $(FUZZINPUTS)
+
+soak: ## the server under a mixed load for SOAK (10m), and nothing of it left behind; a minute of it is part of make local
+	@SOAK=$(or $(SOAK),10m) go test -count=1 -v -timeout 0 -run '^TestASoakLeavesTheServerAsItWas$$' ./local/faulttest
+
+sbom: build ## bin/llm-proxy.cdx.json: the Go modules and npm packages that bin/llm-proxy consists of, as CycloneDX
+	@go run ./infra/sbom -binary bin/llm-proxy -lock internal/admin/ui/package-lock.json -version "$(VERSION)" >bin/llm-proxy.cdx.json
+
+release: ui ## dist/: the program for RELEASES (Linux and macOS), what each consists of, and their checksums
+	@rm -rf dist && mkdir dist
+	@for release in $(RELEASES); do \
+		program=dist/llm-proxy-$${release/\//-}; \
+		GOOS=$${release%/*} GOARCH=$${release#*/} CGO_ENABLED=0 go build $(BUILDFLAGS) -o $$program ./local/llm-proxy; \
+		go run ./infra/sbom -binary $$program -lock internal/admin/ui/package-lock.json -version "$(VERSION)" >$$program.cdx.json; \
+	done
+	@cd dist && sha256sum * >SHA256SUMS
 
 bench: build ## CPU, latency and memory beside a direct call, a bare ReverseProxy and nginx
 	@go run ./internal/bench/compare

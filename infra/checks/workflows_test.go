@@ -49,6 +49,20 @@ func TestWorkflowsStartWithoutPermissions(t *testing.T) {
 	}
 }
 
+func TestAReleaseComesWithItsBillOfMaterials(t *testing.T) {
+	release := workflows(t)["release.yml"]
+	require.Contains(t, release, "run: make release\n")
+	require.Contains(t, release, "actions/attest-build-provenance@")
+	require.Contains(t, release, "gh release create")
+	makefile, err := os.ReadFile(filepath.Join(root, "Makefile"))
+	require.NoError(t, err)
+	_, target, found := strings.Cut(string(makefile), "\nrelease: ")
+	require.True(t, found)
+	target, _, _ = strings.Cut(target, "\n\n")
+	require.Contains(t, target, "go run ./infra/sbom -binary $$program -lock internal/admin/ui/package-lock.json")
+	require.Contains(t, target, "SHA256SUMS")
+}
+
 func TestThePatternOfPinnedActions(t *testing.T) {
 	commit := strings.Repeat("0a", 20)
 	for action, want := range map[string]bool{
