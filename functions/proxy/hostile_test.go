@@ -34,7 +34,7 @@ func TestCredentialsAreReadAlikeAtBothDoors(t *testing.T) {
 		"one letter changed":            {body: question, header: authorization("Bearer " + flip(token)), status: 401, code: "token_invalid"},
 		"stripped by Connection":        {body: question, header: http.Header{"Connection": {"Authorization"}}, status: 200, outcome: llmproxy.Complete},
 		"where it came from":            {body: question, header: http.Header{"Forwarded": {"for=10.0.0.1"}, "X-Forwarded-Host": {"a.example"}, "X-Forwarded-For": {"10.0.0.1"}, "X-Real-Ip": {"10.0.0.1"}, "X-Original-Url": {"/manage"}, "Via": {"1.1 a"}}, status: 200, outcome: llmproxy.Complete},
-		"another host and method":       {body: question, header: http.Header{"X-Http-Method-Override": {"DELETE"}, "X-Original-Url": {"/v1/files"}}, status: 200, outcome: llmproxy.Complete},
+		"another host and method":       {body: question, header: http.Header{"X-Http-Method-Override": {"DELETE"}, "X-Http-Method": {"DELETE"}, "X-Method-Override": {"DELETE"}, "X-Original-Url": {"/v1/files"}, "X-Rewrite-Url": {"/v1/files"}}, status: 200, outcome: llmproxy.Complete},
 		"what ends here":                {body: question, header: http.Header{"Te": {"trailers"}, "Trailer": {"X-A"}, "Proxy-Authorization": {"Basic eDp5"}, "Keep-Alive": {"timeout=5"}}, status: 200, outcome: llmproxy.Complete},
 		"tenants and keys of others":    {body: question, header: http.Header{"Openai-Organization": {"org-fake"}, "Openai-Project": {"proj-fake"}, "Api-Key": {"fake"}, "X-Api-Key": {"fake"}, "X-Goog-Api-Key": {"fake"}, "Cookie": {"a=1; b=2"}}, status: 200, outcome: llmproxy.Complete},
 		"a key in the query":            {path: "/v1/models?key=x", method: "GET", status: 400, code: "credential_in_query"},
@@ -47,7 +47,7 @@ func TestCredentialsAreReadAlikeAtBothDoors(t *testing.T) {
 	for _, r := range s.upstream.Requests() {
 		require.Equal(t, []string{"Bearer " + providerKey}, r.Header["Authorization"])
 		for _, name := range []string{
-			"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Real-Ip", "X-Original-Url", "Via", "X-Http-Method-Override",
+			"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Forwarded-Proto", "X-Forwarded-Port", "X-Real-Ip", "X-Original-Url", "X-Rewrite-Url", "Via", "X-Http-Method-Override", "X-Http-Method", "X-Method-Override",
 			"Te", "Trailer", "Proxy-Authorization", "Keep-Alive", "Openai-Organization", "Openai-Project", "Api-Key", "X-Api-Key", "X-Goog-Api-Key", "Cookie", "X-Amzn-Trace-Id",
 		} {
 			require.NotContains(t, r.Header, name)

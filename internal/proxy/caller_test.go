@@ -277,7 +277,7 @@ func TestTenantHeadersStayBehind(t *testing.T) {
 	headers := []string{
 		"OpenAI-Organization", "o", "OpenAI-Project", "p", "Cookie", "a=b", "X-Api-Key", "k", "Api-Key", "k", "X-Goog-Api-Key", "k", "Proxy-Authorization", "Basic x",
 		"Forwarded", "for=1", "X-Forwarded-For", "1.2.3.4", "X-Forwarded-Host", "h", "X-Forwarded-Proto", "https", "X-Forwarded-Port", "1", "X-Forwarded-Prefix", "/", "X-Forwarded-Client-Cert", "c", "X-Real-Ip", "1.2.3.4",
-		"X-Original-Url", "/v1/x", "X-Http-Method-Override", "DELETE", "Via", "1.1 x", "X-Amzn-Trace-Id", "t", "X-Amz-Security-Token", "t", "X-Amz-Date", "d", "X-Amzn-Oidc-Data", "d", "Te", "trailers", "Keep-Alive", "1", "Proxy-Connection", "close",
+		"X-Original-Url", "/v1/x", "X-Rewrite-Url", "/v1/x", "X-Http-Method-Override", "DELETE", "X-Method-Override", "DELETE", "X-Http-Method", "DELETE", "Via", "1.1 x", "X-Amzn-Trace-Id", "t", "X-Amz-Security-Token", "t", "X-Amz-Date", "d", "X-Amzn-Oidc-Data", "d", "Te", "trailers", "Keep-Alive", "1", "Proxy-Connection", "close",
 	}
 	for _, token := range [][2]string{{p.mint(t), "/v1/embeddings"}} {
 		res := p.ask(t, token[0], "POST", token[1], "{}", headers...)

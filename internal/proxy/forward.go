@@ -25,8 +25,11 @@ var hopByHop = []string{
 // removedCredentials are the headers that carry some credential somewhere: the caller's is ours, and no other may go along.
 var removedCredentials = []string{"Authorization", "Proxy-Authorization", "Api-Key", "X-Api-Key", "X-Goog-Api-Key", "Cookie"}
 
-// removedRouting are the headers that claim where a request came from or should go. They are never used for a decision.
-var removedRouting = []string{"Forwarded", "X-Real-Ip", "X-Original-Url", "X-Http-Method-Override", "Via"}
+// removedRouting are the headers that claim where a request came from, where it should go or what its method is: whoever believes them would
+// take the request for another one than we have allowed. They are never used for a decision.
+var removedRouting = []string{
+	"Forwarded", "X-Real-Ip", "Via", "X-Original-Url", "X-Rewrite-Url", "X-Http-Method-Override", "X-Http-Method", "X-Method-Override",
+}
 
 // removedPrefixes are families of such headers.
 var removedPrefixes = []string{"X-Forwarded-", "X-Amz"}

@@ -22,7 +22,9 @@ func TestTheTablesNameWhatIsPromised(t *testing.T) {
 		"Connection", "Keep-Alive", "Proxy-Connection", "Proxy-Authenticate", "Te", "Trailer", "Transfer-Encoding", "Upgrade", "Expect",
 	}, hopByHop)
 	require.ElementsMatch(t, []string{"Authorization", "Proxy-Authorization", "Api-Key", "X-Api-Key", "X-Goog-Api-Key", "Cookie"}, removedCredentials)
-	require.ElementsMatch(t, []string{"Forwarded", "X-Real-Ip", "X-Original-Url", "X-Http-Method-Override", "Via"}, removedRouting)
+	require.ElementsMatch(t, []string{
+		"Forwarded", "X-Real-Ip", "Via", "X-Original-Url", "X-Rewrite-Url", "X-Http-Method-Override", "X-Http-Method", "X-Method-Override",
+	}, removedRouting)
 	require.ElementsMatch(t, []string{"X-Forwarded-", "X-Amz"}, removedPrefixes)
 	require.ElementsMatch(t, []string{"Set-Cookie"}, removedAnswer)
 }
@@ -43,6 +45,7 @@ const passing = "Content-Type: application/json\r\n" +
 	"X-Empty:\r\n" +
 	"X-Amount: 5\r\n" + // begins almost like a removed family
 	"X-Forwardedness: 1\r\n" +
+	"X-Method: 1\r\n" +
 	"Cookies: none\r\n" +
 	"Range: bytes=0-\r\n" +
 	"If-None-Match: \"x\"\r\n" +
