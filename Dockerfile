@@ -1,17 +1,20 @@
-# The server as a container image. See docs/container.md. BUILD may name an image that has /llm-proxy and an empty /data already.
-ARG BUILD=compiled
+# The server as a container image, with the admin site. See docs/container.md. What it is built on and from can be named otherwise, by its digest too.
+ARG NODE=node:20-bookworm-slim
+ARG GO=golang:1.26-bookworm
 ARG BASE=gcr.io/distroless/static-debian12:nonroot
 
-FROM --platform=$BUILDPLATFORM golang:1.26-bookworm AS compiled
-WORKDIR /src
-COPY go.mod go.sum ./
-RUN go mod download
-COPY . .
-ARG TARGETOS TARGETARCH VERSION=dev
-RUN CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /llm-proxy ./local/llm-proxy \
-	&& mkdir /data
+FROM --platform=$BUILDPLATFORM $NODE AS site
+COPY internal/admin/ui /ui
+RUN --mount=type=cache,target=/root/.cache --mount=type=cache,target=/root/.npm /ui/tools/build.sh
 
-FROM $BUILD AS build
+FROM --platform=$BUILDPLATFORM $GO AS build
+WORKDIR /src
+COPY . .
+COPY --from=site /ui/dist internal/admin/ui/dist
+ARG TARGETOS TARGETARCH VERSION=dev GOPROXY
+RUN --mount=type=cache,target=/go/pkg/mod --mount=type=cache,target=/root/.cache/go-build \
+	CGO_ENABLED=0 GOOS=$TARGETOS GOARCH=$TARGETARCH go build -trimpath -ldflags "-s -w -X main.version=$VERSION" -o /llm-proxy ./local/llm-proxy \
+	&& mkdir /data
 
 # Has the certificates of authorities and nothing to run but the program.
 FROM $BASE

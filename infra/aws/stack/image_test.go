@@ -3,16 +3,20 @@
 package main
 
 import (
-	"archive/tar"
 	"bufio"
 	"bytes"
 	"context"
+	"debug/buildinfo"
+	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
+	"runtime"
 	"strings"
 	"testing"
 	"time"
@@ -23,9 +27,13 @@ import (
 	"github.com/sofatutor/llm-proxy/internal/demo"
 )
 
+// imagePatience is how long making an image may take on a busy machine.
+const imagePatience = 10 * time.Minute
+
 // docker is the command line of an engine.
 type docker struct {
 	t       *testing.T
+	root    string // of the project
 	program string // the one that builds with BuildKit
 	host    string
 }
@@ -43,7 +51,7 @@ func startDocker(t *testing.T) *docker {
 		t.Skipf("SKIPPED: %v", err)
 	}
 	require.NoError(t, err)
-	d := &docker{t: t, host: engine.host}
+	d := &docker{t: t, root: root, host: engine.host}
 	for _, program := range []string{"docker", "/usr/bin/docker"} { // one without the plugin may hide the engine's own
 		d.program = program
 		if d.try(nil, "build", "--help") == nil {
@@ -61,7 +69,11 @@ func (d *docker) try(in io.Reader, args ...string) error {
 }
 
 func (d *docker) output(in io.Reader, args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(d.t.Context()), patience)
+	limit := patience
+	if args[0] == "build" || args[0] == "import" {
+		limit = imagePatience
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(d.t.Context()), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, d.program, args...)
 	cmd.Env = append(os.Environ(), "DOCKER_HOST="+d.host, "DOCKER_BUILDKIT=1")
@@ -83,41 +95,65 @@ func (d *docker) run(args ...string) string {
 	return out
 }
 
-// importTree makes an image of files, all of one owner: contents by path, a folder's ends with a slash.
-func (d *docker) importTree(name string, owner int, files map[string][]byte) {
+// extract brings what an image has at this path to a folder of this machine, and returns where.
+func (d *docker) extract(image, path string) string {
 	d.t.Helper()
-	var archive bytes.Buffer
-	w := tar.NewWriter(&archive)
-	for path, text := range files {
-		h := &tar.Header{Name: path, Mode: 0o755, Size: int64(len(text)), Uid: owner, Gid: owner}
-		require.NoError(d.t, w.WriteHeader(h))
-		_, err := w.Write(text)
-		require.NoError(d.t, err)
-	}
-	require.NoError(d.t, w.Close())
-	require.NoError(d.t, d.try(&archive, "import", "-", name))
-	d.t.Cleanup(func() { require.NoError(d.t, d.try(nil, "rmi", "--force", name)) })
+	to := filepath.Join(d.t.TempDir(), filepath.Base(path))
+	id := d.run("create", image, "nothing") // is run
+	d.run("cp", id+":"+path, to)
+	d.run("rm", id)
+	return to
 }
 
-// TestTheImageOfTheServer: built from the Dockerfile, with the program that was compiled outside, it runs as nobody over files that cannot
-// be written, says how it is, and lets what is under way end when it is stopped.
+// checkProgram compares a program with the one that this machine makes of the sources, with the site in this folder.
+func (d *docker) checkProgram(program, site, version string) {
+	d.t.Helper()
+	require.FileExists(d.t, filepath.Join(site, "index.html"))
+	replace := map[string]string{}
+	embedded := filepath.Join(d.root, "internal", "admin", "ui", "dist")
+	for dir, instead := range map[string]func(path string) string{embedded: func(string) string { return "" }, site: func(path string) string { return path }} {
+		require.NoError(d.t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+			if err != nil || entry.IsDir() {
+				return err
+			}
+			within, err := filepath.Rel(dir, path)
+			name := filepath.Join(embedded, within)
+			if _, is := replace[name]; !is || dir == site {
+				replace[name] = instead(path)
+			}
+			return err
+		}))
+	}
+	text, err := json.Marshal(map[string]any{"Replace": replace})
+	require.NoError(d.t, err)
+	overlay := filepath.Join(d.t.TempDir(), "overlay.json")
+	require.NoError(d.t, os.WriteFile(overlay, text, 0o600))
+	own := filepath.Join(d.t.TempDir(), "llm-proxy")
+	buildServer(d.t, own, version, "GOFLAGS=-buildvcs=false -overlay="+overlay)
+	theirs, err := buildinfo.ReadFile(program)
+	require.NoError(d.t, err)
+	if theirs.GoVersion != runtime.Version() {
+		d.t.Logf("the program in the image is made by %s, and not compared with what this machine's %s makes", theirs.GoVersion, runtime.Version())
+		return
+	}
+	want, err := os.ReadFile(own)
+	require.NoError(d.t, err)
+	got, err := os.ReadFile(program)
+	require.NoError(d.t, err)
+	require.True(d.t, bytes.Equal(want, got), "the program in the image is not the one that is built outside")
+}
+
+// TestTheImageOfTheServer: every stage of the Dockerfile is run, and what comes of it runs as nobody over files that cannot be written, has
+// the site, says how it is, and lets what is under way end when it is stopped. Its program is the one that is built outside, byte for byte.
 func TestTheImageOfTheServer(t *testing.T) {
 	d := startDocker(t)
-	program := filepath.Join(t.TempDir(), "llm-proxy")
-	buildServer(t, program)
-	text, err := os.ReadFile(program)
-	require.NoError(t, err)
-	d.importTree("llm-proxy-test-build", 0, map[string][]byte{"llm-proxy": text, "data/": nil})
-	build := []string{"build", "--quiet", "--tag", "llm-proxy-test", "--build-arg", "BUILD=llm-proxy-test-build"}
-	if err := d.try(nil, "pull", "--quiet", "gcr.io/distroless/static-debian12:nonroot"); err != nil {
-		t.Log("the image's base cannot be fetched: certificates and an empty /tmp stand in for it")
-		certificates, err := os.ReadFile("/etc/ssl/certs/ca-certificates.crt")
-		require.NoError(t, err)
-		d.importTree("llm-proxy-test-base", 0, map[string][]byte{"etc/ssl/certs/ca-certificates.crt": certificates, "tmp/": nil})
-		build = append(build, "--build-arg", "BASE=llm-proxy-test-base")
-	}
-	d.run(append(build, "../../..")...)
+	build := append([]string{"build", "--progress", "plain", "--build-arg", "VERSION=v0.0.0-test"}, d.buildArguments()...)
+	d.run(append(build, "--tag", "llm-proxy-test", d.root)...)
 	t.Cleanup(func() { require.NoError(t, d.try(nil, "rmi", "--force", "llm-proxy-test")) })
+	d.run(append(build, "--target", "site", "--tag", "llm-proxy-test-site", d.root)...)
+	t.Cleanup(func() { require.NoError(t, d.try(nil, "rmi", "--force", "llm-proxy-test-site")) })
+	site := d.extract("llm-proxy-test-site", "/ui/dist")
+	d.checkProgram(d.extract("llm-proxy-test", "/llm-proxy"), site, "v0.0.0-test")
 
 	management := "fake-management-token-of-32-chars"
 	id := d.run("run", "--detach", "--read-only", "--cap-drop", "ALL", "--security-opt", "no-new-privileges", "--publish", "127.0.0.1::8080",
@@ -140,6 +176,12 @@ func TestTheImageOfTheServer(t *testing.T) {
 	require.Error(t, d.try(nil, "exec", id, "/bin/sh", "-c", "true"), "there is nothing else to run")
 
 	origin := "http://" + d.run("port", id, "8080")
+	page := get(t, origin+"/admin/")
+	script := regexp.MustCompile(`src="\./(assets/[^"]+\.js)"`).FindStringSubmatch(page)
+	require.NotNil(t, script, "the site's page loads the site: %s", page)
+	require.NotEmpty(t, get(t, origin+"/admin/"+script[1]))
+	require.Contains(t, d.run("run", "--rm", "llm-proxy-test", "--version"), "v0.0.0-test")
+
 	r := &running{t: t, settings: map[string]string{"MANAGEMENT_TOKEN": management}}
 	r.follow(origin)
 
@@ -155,6 +197,18 @@ func TestTheImageOfTheServer(t *testing.T) {
 	require.NoError(t, <-stopped)
 	require.Zero(t, inspect("State.ExitCode").Int(), inspect("State").Raw)
 	require.False(t, inspect("State.OOMKilled").Bool())
+}
+
+// get is what is found at a URL.
+func get(t *testing.T, url string) string {
+	t.Helper()
+	resp, err := http.Get(url)
+	require.NoError(t, err)
+	defer resp.Body.Close()
+	require.Equal(t, http.StatusOK, resp.StatusCode, url)
+	text, err := io.ReadAll(resp.Body)
+	require.NoError(t, err)
+	return string(text)
 }
 
 // stream begins a stream of some seconds and returns its first line and the rest.

@@ -187,7 +187,7 @@ func startServer(t *testing.T, settings map[string]string) string {
 	t.Helper()
 	dir := t.TempDir()
 	program := filepath.Join(dir, "llm-proxy")
-	buildServer(t, program)
+	buildServer(t, program, "dev")
 	port, err := freePort(t.Context())
 	require.NoError(t, err)
 	address := "127.0.0.1:" + port
@@ -210,12 +210,12 @@ func startServer(t *testing.T, settings map[string]string) string {
 	return address
 }
 
-// buildServer builds the server as it is released.
-func buildServer(t *testing.T, program string) {
+// buildServer builds the server as it is released, with more in the environment of the go command.
+func buildServer(t *testing.T, program, version string, environment ...string) {
 	t.Helper()
-	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", program, "./local/llm-proxy")
+	build := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w -X main.version="+version, "-o", program, "./local/llm-proxy")
 	build.Dir = "../../.."
-	build.Env = append(os.Environ(), "CGO_ENABLED=0")
+	build.Env = append(append(os.Environ(), "CGO_ENABLED=0"), environment...)
 	out, err := build.CombinedOutput()
 	require.NoError(t, err, "%s", out)
 }
