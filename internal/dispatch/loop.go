@@ -41,6 +41,9 @@ type Config struct {
 // readSize is how many events are read at once: their bodies are in memory until they are metered.
 const readSize = 100
 
+// largeRead is a size of bodies at which a source may have returned though it had more events, so that they do not fill the memory.
+const largeRead = 512 << 10
+
 // maxRetryAfter bounds what a destination may ask for.
 const maxRetryAfter = time.Hour
 
@@ -169,7 +172,7 @@ func (l *Loop) collect(ctx context.Context) ([]*llmproxy.Event, bool) {
 		if err != nil {
 			return err
 		}
-		size, full = size+len(events), len(events) == most
+		size, full = size+len(events), len(events) == most || allBodies(events) >= largeRead
 		fresh := l.prepare(events, &seen)
 		for _, e := range fresh {
 			bytes += bodyBytes(e)
@@ -202,6 +205,14 @@ func (l *Loop) collect(ctx context.Context) ([]*llmproxy.Event, bool) {
 		}
 	}
 	return batch, ctx.Err() == nil
+}
+
+// allBodies is the size of the bodies that a source has read into memory.
+func allBodies(events []*llmproxy.Event) (n int) {
+	for _, e := range events {
+		n += bodyBytes(e)
+	}
+	return n
 }
 
 func bodyBytes(e *llmproxy.Event) int {

@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -478,5 +479,27 @@ func TestAnOutageCostsNoEvent(t *testing.T) {
 		require.Len(t, dst.ids(), 1000)
 		require.NoError(t, r.stop())
 		require.Empty(t, letters(t, r.dead))
+	})
+}
+
+// sparing returns fewer events than it is asked for and has, as a source does whose events have large bodies.
+type sparing struct{ *memorySource }
+
+func (s sparing) Read(ctx context.Context, n int) ([]*llmproxy.Event, error) {
+	return s.memorySource.Read(ctx, min(n, 2))
+}
+
+func TestEventsWithLargeBodiesAreDeliveredTogetherThoughTheyAreReadInParts(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		events := requests(10)
+		for _, e := range events {
+			e.Response.Body.Head = append(e.Response.Body.Head, bytes.Repeat([]byte{' '}, largeRead/2)...)
+		}
+		src, dst := newSource(events...), &scripted{}
+		r := run(t, Config{Source: sparing{src}, Destination: dst, BatchSize: 6})
+		pass(time.Second)
+		require.Equal(t, idsOf(events), dst.ids())
+		require.NoError(t, r.stop())
+		require.Equal(t, 2, src.commits, "of six and of four")
 	})
 }

@@ -20,7 +20,7 @@ import (
 const (
 	pollEvery = 50 * time.Millisecond  // how soon the events of another process are seen
 	gather    = 100 * time.Millisecond // what this process publishes within this time is read together: a read, a delivery and a commit cost more than an event
-	readBytes = 8 << 20                // of records; a Read that has more returns, whatever its maximum
+	readBytes = 1 << 20                // of records; a Read that has more returns, whatever its maximum. Their bodies are in memory at once
 )
 
 var followerName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
