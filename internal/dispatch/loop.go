@@ -54,7 +54,8 @@ type Loop struct {
 	done  window
 	stats recorder
 
-	redriving atomic.Bool
+	metersEarly bool // the source shows its events to meter
+	redriving   atomic.Bool
 }
 
 // New returns a loop that has not begun.
@@ -78,7 +79,12 @@ func New(cfg Config) *Loop {
 		cfg.turn = newTurn()
 	}
 	cfg.Log = cfg.Log.With(zap.String("destination", cfg.Name))
-	return &Loop{cfg: cfg, dead: newDeadLetters(cfg.DeadLetters, cfg.Name)}
+	l := &Loop{cfg: cfg, dead: newDeadLetters(cfg.DeadLetters, cfg.Name)}
+	if source, ok := cfg.Source.(Previewer); ok {
+		source.Preview(l.meter)
+		l.metersEarly = true
+	}
+	return l
 }
 
 func orDefault[T int | time.Duration](v, otherwise T) T {
@@ -319,11 +325,28 @@ func (l *Loop) later(ctx context.Context, inHand []*llmproxy.Event, most int) []
 // lookTime is how long a source has to say whether there are events.
 const lookTime = 20 * time.Millisecond
 
-// prepare leaves out what was done before or seen in this batch, and audit events where they are not wanted; and it reads usage, after which bodies are dropped unless the
-// destination wants them.
+// meter reads an event's usage while its bodies are there, and drops them unless the destination wants them.
+func (l *Loop) meter(e *llmproxy.Event) {
+	if e.Audit != nil {
+		return
+	}
+	if l.done.has(e) { // it comes again, and goes no further
+		e.Request.Body, e.Response.Body = nil, nil
+		return
+	}
+	if err := l.cfg.Meter(e); err != nil {
+		l.stats.update(func(s *Stats) { s.Unmetered++ })
+		l.cfg.Log.Warn("usage could not be read", zap.Stringer("request_id", e.ID), zap.Error(err))
+	}
+	if !l.cfg.Destination.WantsBodies() {
+		e.Request.Body, e.Response.Body = nil, nil
+	}
+}
+
+// prepare leaves out what was done before or seen in this batch, and audit events where they are not wanted, and meters the others.
 func (l *Loop) prepare(events []*llmproxy.Event, seen *window) []*llmproxy.Event {
 	fresh := make([]*llmproxy.Event, 0, len(events))
-	unmetered, audit := 0, 0
+	audit := 0
 	for _, e := range events {
 		if e.Audit != nil && !TakesAudit(l.cfg.Destination) {
 			audit++
@@ -333,22 +356,13 @@ func (l *Loop) prepare(events []*llmproxy.Event, seen *window) []*llmproxy.Event
 			continue
 		}
 		seen.add(e.ID, e.Outcome == llmproxy.Lost)
-		if e.Audit != nil {
-			fresh = append(fresh, e)
-			continue
-		}
-		if err := l.cfg.Meter(e); err != nil {
-			unmetered++
-			l.cfg.Log.Warn("usage could not be read", zap.Stringer("request_id", e.ID), zap.Error(err))
-		}
-		if !l.cfg.Destination.WantsBodies() {
-			e.Request.Body, e.Response.Body = nil, nil
+		if !l.metersEarly {
+			l.meter(e)
 		}
 		fresh = append(fresh, e)
 	}
 	l.stats.update(func(s *Stats) {
 		s.Duplicates += uint64(len(events) - len(fresh) - audit)
-		s.Unmetered += uint64(unmetered)
 	})
 	return fresh
 }

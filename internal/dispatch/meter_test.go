@@ -1,6 +1,7 @@
 package dispatch
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -93,6 +94,55 @@ func TestALoopMetersAsItIsTold(t *testing.T) {
 		require.EqualValues(t, 1, r.Stats().Unmetered)
 		require.NoError(t, r.stop())
 	})
+}
+
+// showingSource shows its events, with bodies that are gone afterwards.
+type showingSource struct {
+	*memorySource
+	see func(*llmproxy.Event)
+}
+
+func (s *showingSource) Preview(see func(*llmproxy.Event)) { s.see = see }
+
+func (s *showingSource) Read(ctx context.Context, n int) ([]*llmproxy.Event, error) {
+	events, err := s.memorySource.Read(ctx, n)
+	for _, e := range events {
+		s.see(e)
+		if e.Response.Body != nil {
+			e.Response.Body = &llmproxy.Body{Head: []byte("a copy")}
+		}
+	}
+	return events, err
+}
+
+// TestALoopMetersWhatItIsShown: once, and what nobody wants is not copied.
+func TestALoopMetersWhatItIsShown(t *testing.T) {
+	for _, wants := range []bool{false, true} {
+		synctest.Test(t, func(t *testing.T) {
+			dst := &scripted{bodies: wants}
+			metered := 0
+			audit := (&llmproxy.AuditEntry{ID: llmproxy.AuditID{UUID: numbered(9, 0)}, Time: time.Now()}).Event()
+			src := &showingSource{memorySource: newSource(request(0), request(1), audit)}
+			r := run(t, Config{Source: src, Destination: dst, Meter: func(e *llmproxy.Event) error {
+				require.NotEqual(t, "a copy", string(e.Response.Body.Head))
+				metered++
+				return errors.New("not all of it")
+			}})
+			synctest.Wait()
+			require.Len(t, dst.took, 2)
+			require.Equal(t, 2, metered)
+			require.EqualValues(t, 2, r.Stats().Unmetered)
+			for _, e := range dst.took {
+				require.Equal(t, wants, e.Response.Body != nil)
+			}
+			src.add(request(1)) // it was done before
+			synctest.Wait()
+			require.Len(t, dst.took, 2)
+			require.Equal(t, 2, metered)
+			require.EqualValues(t, 1, r.Stats().Duplicates)
+			require.NoError(t, r.stop())
+		})
+	}
 }
 
 func TestADestinationsOwnBatchIsUsedUnlessToldOtherwise(t *testing.T) {

@@ -17,3 +17,10 @@ type Source interface {
 	// Note returns what the last Commit stored, by this process or one before; nil if there was none.
 	Note() []byte
 }
+
+// Previewer is a source that shows each event before Read returns it, while its bodies lie in memory that is used again: they may be
+// read then, and taken out of the event, which saves copying them.
+type Previewer interface {
+	// Preview says who is shown the events. It comes before the first Read.
+	Preview(see func(*llmproxy.Event))
+}

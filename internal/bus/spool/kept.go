@@ -52,7 +52,7 @@ func keptIn(dir string, g segment, from, to time.Time, do func(*llmproxy.Event) 
 		r, err := s.next()
 		switch {
 		case err == nil && r.kind == kindEvent && !r.id.Time().Before(from.Truncate(time.Millisecond)) && r.id.Time().Before(to):
-			e, err := r.event()
+			e, err := r.event(nil)
 			if err != nil {
 				continue // its checksum fits, so it was written like this
 			}

@@ -107,15 +107,16 @@ type record struct {
 	payload []byte
 }
 
-// event decodes an event. Nothing of it points into the record.
-func (r *record) event() (*llmproxy.Event, error) {
+// event decodes an event. Nothing of it points into the record, but while preview, which may be nil, sees it: bodies that preview takes
+// out of it are not copied.
+func (r *record) event(preview func(*llmproxy.Event)) (*llmproxy.Event, error) {
 	e := new(llmproxy.Event)
 	if err := e.UnmarshalJSON(r.payload[:r.meta]); err != nil {
 		return nil, fmt.Errorf("metadata of event %s: %w", r.id, err)
 	}
 	rest := r.payload[r.meta:]
 	e.UsageKind = string(rest[:r.usageKind])
-	rest = bytes.Clone(rest[r.usageKind:]) // both bodies in one piece of memory
+	rest = rest[r.usageKind:]
 	cut := func(n int) []byte {
 		if n == 0 {
 			return nil
@@ -131,7 +132,38 @@ func (r *record) event() (*llmproxy.Event, error) {
 			return nil, fmt.Errorf("event %s has the bytes of a body it says it has not", r.id)
 		}
 	}
+	if preview != nil {
+		preview(e)
+	}
+	ownBodies(e)
 	return e, nil
+}
+
+// ownBodies copies the bodies of an event into one piece of memory.
+func ownBodies(e *llmproxy.Event) {
+	size := 0
+	for _, body := range []*llmproxy.Body{e.Request.Body, e.Response.Body} {
+		if body != nil {
+			size += len(body.Head) + len(body.Tail)
+		}
+	}
+	if size == 0 {
+		return
+	}
+	memory := make([]byte, 0, size)
+	own := func(piece []byte) []byte {
+		if len(piece) == 0 {
+			return nil
+		}
+		start := len(memory)
+		memory = append(memory, piece...)
+		return memory[start:len(memory):len(memory)]
+	}
+	for _, body := range []*llmproxy.Body{e.Request.Body, e.Response.Body} {
+		if body != nil {
+			body.Head, body.Tail = own(body.Head), own(body.Tail)
+		}
+	}
 }
 
 // begin decodes a begin.

@@ -5,8 +5,10 @@ import (
 	"encoding/binary"
 	"errors"
 	"hash/crc32"
+	"io"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 	"time"
 
@@ -42,14 +44,14 @@ func FuzzDecodeRecord(f *testing.F) {
 			require.NoError(t, err)
 			require.Equal(t, string(b.AppendJSON(nil)), string(got.AppendJSON(nil)))
 		}
-		if e, err := r.event(); err == nil {
+		if e, err := r.event(nil); err == nil {
 			var d draft
 			if err := d.setEvent(testSeed, e); err != nil {
 				return // escaping made it too large
 			}
 			d.join()
 			again := decode(t, d.buf)
-			got, err := again.event()
+			got, err := again.event(nil)
 			require.NoError(t, err)
 			require.Equal(t, string(e.AppendJSON(nil)), string(got.AppendJSON(nil)))
 			require.Equal(t, e.UsageKind, got.UsageKind)
@@ -85,8 +87,42 @@ func TestBytesThatAreNoRecordAreNotDecoded(t *testing.T) {
 	require.ErrorIs(t, err, errNoHeader, "too long to be one")
 
 	r := decode(t, d.buf)
-	_, err = r.event()
+	_, err = r.event(nil)
 	require.Error(t, err, "a begin is no event")
+}
+
+// TestARecordThatWasTakenBackIsNotMixedWithTheNext: what was read of a record ahead of its turn may be gone when its turn comes.
+func TestARecordThatWasTakenBackIsNotMixedWithTheNext(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "segment")
+	write := func(at int64, id llmproxy.EventID, request string) int64 {
+		var d draft
+		require.NoError(t, d.setEvent(testSeed, &llmproxy.Event{ID: id, Request: llmproxy.Message{Body: &llmproxy.Body{Head: []byte(request)}}}))
+		d.join()
+		f, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY, 0o600)
+		require.NoError(t, err)
+		require.NoError(t, f.Truncate(at))
+		_, err = f.WriteAt(d.buf, at)
+		require.NoError(t, errors.Join(err, f.Close()))
+		return at + int64(len(d.buf))
+	}
+	first, taken, second := llmproxy.NewEventID(time.Now()), llmproxy.NewEventID(time.Now()), llmproxy.NewEventID(time.Now())
+	at := write(0, first, strings.Repeat("a", scanChunk*3/4))
+	write(at, taken, strings.Repeat("b", scanChunk/2)) // the first chunk that is read has some of it
+	file, err := os.Open(path)
+	require.NoError(t, err)
+	defer file.Close()
+	s := scanner{file: file, seed: testSeed}
+	r, err := s.next()
+	require.NoError(t, err)
+	require.Equal(t, first, r.id)
+
+	end := write(at, second, strings.Repeat("c", scanChunk*2))
+	r, err = s.next()
+	require.NoError(t, err)
+	require.Equal(t, second, r.id)
+	require.Equal(t, end, s.off)
+	_, err = s.next()
+	require.ErrorIs(t, err, io.EOF)
 }
 
 func TestAnEventTooLargeForARecordIsCountedAsFailed(t *testing.T) {

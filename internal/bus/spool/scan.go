@@ -9,7 +9,7 @@ import (
 )
 
 // scanChunk is how much of a segment is read at once. Only a record that is longer asks for more memory.
-const scanChunk = 128 << 10
+const scanChunk = 256 << 10
 
 var (
 	errTorn    = errors.New("the record breaks off at the end of the segment")
@@ -23,11 +23,24 @@ type scanner struct {
 	off  int64  // where the next record starts
 	base int64  // where buf starts in the file
 	buf  []byte // what was read of the file
+	late bool   // the end of buf was read later than its beginning: a writer may have taken a torn record back in between
 }
 
 // next returns the record at off and moves behind it. It returns io.EOF at the end of the file, errTorn where the file ends within
 // the record and errDamaged where the bytes are no record; off then stays. An off beyond the end of the file goes back to the end.
 func (s *scanner) next() (record, error) {
+	r, err := s.read()
+	if err != nil && s.late {
+		s.forget()
+		r, err = s.read()
+	}
+	if err != nil {
+		s.forget()
+	}
+	return r, err
+}
+
+func (s *scanner) read() (record, error) {
 	head, err := s.view(headerSize)
 	if err != nil {
 		return record{}, err
@@ -127,16 +140,25 @@ func (s *scanner) view(n int) ([]byte, error) {
 	if from := s.off - s.base; from >= 0 && from+int64(n) <= int64(len(s.buf)) {
 		return s.buf[from : from+int64(n)], nil
 	}
-	size := max(n, scanChunk)
-	if cap(s.buf) < size || cap(s.buf) > scanChunk && size == scanChunk {
-		s.buf = make([]byte, size)
+	var kept []byte // what is there of it
+	if from := s.off - s.base; from >= 0 && from < int64(len(s.buf)) {
+		kept = s.buf[from:]
 	}
-	s.buf = s.buf[:size]
-	got, err := s.file.ReadAt(s.buf, s.off)
+	size := max(n, scanChunk)
+	buf := s.buf[:cap(s.buf)]
+	if len(buf) < size || len(buf) > scanChunk && size == scanChunk {
+		buf = make([]byte, size)
+	}
+	buf = buf[:size]
+	copied := copy(buf, kept)
+	got, err := s.file.ReadAt(buf[copied:], s.off+int64(copied))
 	if err != nil && err != io.EOF {
-		s.buf = s.buf[:0]
+		s.forget()
 		return nil, err
 	}
-	s.base, s.buf = s.off, s.buf[:got]
-	return s.buf[:min(n, got)], nil
+	s.base, s.buf, s.late = s.off, buf[:copied+got], copied > 0
+	return s.buf[:min(n, len(s.buf))], nil
 }
+
+// forget drops what was read, so that the file is looked at again.
+func (s *scanner) forget() { s.buf = s.buf[:0] }

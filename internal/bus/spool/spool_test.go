@@ -4,6 +4,7 @@ import (
 	"context"
 	"os"
 	"path/filepath"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -62,6 +63,34 @@ func TestABodyMayBeUsedAgainOnceItIsPublished(t *testing.T) {
 	for _, e := range read(t, follow(t, dir, "file"), 2) {
 		require.Equal(t, body(len(e.Request.Body.Head), "x"), string(e.Request.Body.Head))
 	}
+}
+
+// TestAnEventIsShownBeforeItsBodiesAreCopied: who needs a body only for a look saves the copy, and what is left in the event is its own.
+func TestAnEventIsShownBeforeItsBodiesAreCopied(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, spool.Config{Dir: dir})
+	const n = 8
+	for i := range n {
+		s.Publish(event(newID(), body(60<<10, strconv.Itoa(i)), body(10<<10, strconv.Itoa(i))))
+	}
+	f := follow(t, dir, "file")
+	shown := 0
+	f.Preview(func(e *llmproxy.Event) {
+		require.Equal(t, body(60<<10, strconv.Itoa(shown)), string(e.Request.Body.Head))
+		require.Equal(t, body(10<<10, strconv.Itoa(shown)), string(e.Response.Body.Head))
+		if shown++; shown%2 == 0 {
+			e.Request.Body = nil
+		}
+	})
+	for i, e := range read(t, f, n) {
+		require.Equal(t, i%2 == 1, e.Request.Body == nil)
+		if e.Request.Body != nil {
+			require.Equal(t, body(60<<10, strconv.Itoa(i)), string(e.Request.Body.Head))
+		}
+		require.Equal(t, body(10<<10, strconv.Itoa(i)), string(e.Response.Body.Head))
+		require.LessOrEqual(t, cap(e.Response.Body.Head), 10<<10)
+	}
+	require.Equal(t, n, shown)
 }
 
 func TestEventsOfOneProcessComeInOrderAcrossSegments(t *testing.T) {
