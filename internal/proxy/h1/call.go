@@ -332,14 +332,14 @@ func (u *upload) fault() error {
 }
 
 // chunkSize is how much of a stream is read and sent at a time.
-const chunkSize = 32 << 10
+const chunkSize = 64 << 10
 
 // chunks are buffers with room for a chunk between its size and its line end.
 var chunks = sync.Pool{New: func() any { b := make([]byte, chunkSize+chunkFrame); return &b }}
 
-// chunkFrame is the room for "8000\r\n" before a chunk and "\r\n" after it.
+// chunkFrame is the room for "10000\r\n" before a chunk and "\r\n" after it.
 const (
-	chunkLead  = 6
+	chunkLead  = 7
 	chunkFrame = chunkLead + 2
 )
 
