@@ -1,10 +1,12 @@
 package fastpath
 
 import (
+	"errors"
 	"io"
 	"net/http"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // body is the body of a request. Whoever reads it need not be the handler's goroutine, and may still do so when the handler has returned.
@@ -57,6 +59,28 @@ func (b *body) read(p []byte) (n int, err error) {
 		b.c.lost(err)
 	}
 	return n, err
+}
+
+// ReadFor reads until p is full, for no longer than d. What has come by then is in p; the error is then [os.ErrDeadlineExceeded], and
+// reading can go on.
+func (b *body) ReadFor(p []byte, d time.Duration) (n int, err error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if b.closed.Load() {
+		return 0, http.ErrBodyReadAfterClose
+	}
+	if err := b.c.limit(d); err != nil {
+		return 0, err
+	}
+	for n < len(p) && err == nil {
+		var more int
+		more, err = b.read(p[n:])
+		n += more
+	}
+	if n == len(p) {
+		err = nil
+	}
+	return n, errors.Join(err, b.c.limit(0))
 }
 
 // Close implements [io.Closer]. What was not read is read, or the connection ended, when the handler has returned.

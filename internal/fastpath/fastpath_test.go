@@ -10,6 +10,7 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -433,6 +434,56 @@ func TestABodyThatBreaksOffIsAnError(t *testing.T) {
 	c.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 100\r\n\r\nabc")
 	require.NoError(t, c.Close())
 	require.ErrorIs(t, <-failed, io.ErrUnexpectedEOF)
+}
+
+// TestAReadOfABodyCanBeGivenUp: it takes what has come, the rest is read later, and the connection serves on.
+func TestAReadOfABodyCanBeGivenUp(t *testing.T) {
+	type bounded interface {
+		ReadFor(p []byte, d time.Duration) (int, error)
+	}
+	came := make(chan string)
+	s := start(t, func(w http.ResponseWriter, r *http.Request) {
+		body := r.Body.(bounded)
+		p := make([]byte, 6)
+		n, err := body.ReadFor(p, patience)
+		came <- fmt.Sprintf("%s%v", p[:n], err)
+		n, err = body.ReadFor(p, time.Millisecond)
+		came <- fmt.Sprintf("%s%v", p[:n], errors.Is(err, os.ErrDeadlineExceeded))
+		rest, err := io.ReadAll(r.Body)
+		fmt.Fprintf(w, "%s%v%v", rest, err, r.Context().Err())
+	})
+	c := dial(t, s.Addr())
+	for range 2 {
+		c.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 12\r\n\r\nabcdef")
+		require.Equal(t, "abcdef<nil>", <-came)
+		require.Equal(t, "true", <-came)
+		c.send("ghi")
+		c.send("jkl")
+		_, body, err := c.answer("POST")
+		require.NoError(t, err)
+		require.Equal(t, "ghijkl<nil><nil>", body)
+	}
+}
+
+// TestAReadForATimeIsAsAnyOther: it ends where the body does, and it fails where the client leaves.
+func TestAReadForATimeIsAsAnyOther(t *testing.T) {
+	outcome := make(chan string, 2)
+	s := start(t, func(_ http.ResponseWriter, r *http.Request) {
+		body := r.Body.(*body)
+		n, err := body.ReadFor(make([]byte, 100), patience)
+		outcome <- fmt.Sprintf("%d %v", n, err)
+		_ = body.Close()
+		_, err = body.ReadFor(make([]byte, 1), patience)
+		outcome <- fmt.Sprint(err)
+	})
+	whole, cut := dial(t, s.Addr()), dial(t, s.Addr())
+	whole.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\nabc")
+	require.Equal(t, "3 EOF", <-outcome)
+	require.Equal(t, http.ErrBodyReadAfterClose.Error(), <-outcome)
+	cut.send("POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 3\r\n\r\na")
+	require.NoError(t, cut.Close())
+	require.Equal(t, "1 unexpected EOF", <-outcome)
+	<-outcome
 }
 
 func TestABodyThatNobodyReads(t *testing.T) {
