@@ -6,6 +6,7 @@ import (
 	"compress/gzip"
 	"embed"
 	"encoding/base64"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -18,14 +19,23 @@ import (
 var tables embed.FS
 
 // ranks are the units of an encoding, each with its rank: of two neighbours in a text, those merge first that make the unit of least
-// rank. The table has no pointer in it, so that it is small and the garbage collector passes it by: it lives in processes that carry
-// requests.
+// rank. The table lives in processes that carry requests: it has no pointer in it and lies outside of the heap, of which the garbage
+// collector keeps a multiple.
 type ranks struct {
-	text  []byte   // of all units, by rank, one behind the other
-	ends  []uint32 // where in text each ends
-	slots []uint32 // ranks by hash, each plus one; 0 is none. The next slot has what found its own taken
+	text  []byte  // of all units, by rank, one behind the other
+	ends  numbers // where in text each ends
+	slots numbers // ranks by hash, each plus one; 0 is none. The next slot has what found its own taken
 	seed  maphash.Seed
 }
+
+// numbers are of 32 bits each.
+type numbers []byte
+
+func (n numbers) len() int { return len(n) / 4 }
+
+func (n numbers) at(i int) uint32 { return binary.LittleEndian.Uint32(n[4*i:]) }
+
+func (n numbers) put(i int, v uint32) { binary.LittleEndian.PutUint32(n[4*i:], v) }
 
 // noRank is that of a text that is no unit.
 const noRank = math.MaxUint32
@@ -51,39 +61,42 @@ func readRanks(name string) (*ranks, error) {
 // parseRanks reads a table as OpenAI publishes it: a line for each unit, in base64, with its rank, in the order of ranks. About as many bytes
 // of units are expected.
 func parseRanks(table io.Reader, size int) (*ranks, error) {
-	r := &ranks{text: make([]byte, 0, size), ends: make([]uint32, 0, size/usualUnit), seed: maphash.MakeSeed()}
+	text, ends := make([]byte, 0, size), make(numbers, 0, 4*size/usualUnit)
 	lines, due := bufio.NewScanner(table), []byte(nil)
 	for lines.Scan() {
 		unit, rank, _ := bytes.Cut(lines.Bytes(), []byte(" "))
-		if due = strconv.AppendInt(due[:0], int64(len(r.ends)), 10); !bytes.Equal(rank, due) || len(r.ends) == mostUnits {
+		if due = strconv.AppendInt(due[:0], int64(ends.len()), 10); !bytes.Equal(rank, due) || ends.len() == mostUnits {
 			return nil, fmt.Errorf("the rank %q stands where %s is due", rank, due)
 		}
 		var err error
-		if r.text, err = base64.StdEncoding.AppendDecode(r.text, unit); err != nil {
+		if text, err = base64.StdEncoding.AppendDecode(text, unit); err != nil {
 			return nil, err
 		}
-		r.ends = append(r.ends, uint32(len(r.text))) //nolint:gosec // a table has some MB
+		ends = binary.LittleEndian.AppendUint32(ends, uint32(len(text))) //nolint:gosec // a table has some MB
 	}
 	if err := lines.Err(); err != nil {
 		return nil, err
 	}
+	r := &ranks{text: outside(len(text)), ends: outside(len(ends)), seed: maphash.MakeSeed()}
+	copy(r.text, text)
+	copy(r.ends, ends)
 	return r, r.index()
 }
 
 // index makes the slots, of which at most half are taken.
 func (r *ranks) index() error {
 	size := 1
-	for size < 2*len(r.ends) {
+	for size < 2*r.ends.len() {
 		size *= 2
 	}
-	r.slots = make([]uint32, size)
-	for i := range r.ends {
+	r.slots = outside(4 * size)
+	for i := range r.ends.len() {
 		unit := r.unit(uint32(i)) //nolint:gosec // at most mostUnits
 		slot := r.slot(unit)
-		if len(unit) == 0 || r.slots[slot] != 0 {
+		if len(unit) == 0 || r.slots.at(slot) != 0 {
 			return errors.New("a unit is empty or there twice")
 		}
-		r.slots[slot] = uint32(i) + 1 //nolint:gosec // as above
+		r.slots.put(slot, uint32(i)+1) //nolint:gosec // as above
 	}
 	return nil
 }
@@ -92,23 +105,23 @@ func (r *ranks) index() error {
 func (r *ranks) unit(rank uint32) []byte {
 	begin := uint32(0)
 	if rank > 0 {
-		begin = r.ends[rank-1]
+		begin = r.ends.at(int(rank) - 1)
 	}
-	return r.text[begin:r.ends[rank]]
+	return r.text[begin:r.ends.at(int(rank))]
 }
 
 // slot is where the rank of a text stands, or would.
 func (r *ranks) slot(text []byte) int {
-	mask := len(r.slots) - 1
+	mask := r.slots.len() - 1
 	at := int(maphash.Bytes(r.seed, text)) & mask //nolint:gosec // bits of a hash
-	for r.slots[at] != 0 && !bytes.Equal(r.unit(r.slots[at]-1), text) {
+	for r.slots.at(at) != 0 && !bytes.Equal(r.unit(r.slots.at(at)-1), text) {
 		at = (at + 1) & mask
 	}
 	return at
 }
 
 // rank is that of a text, or noRank.
-func (r *ranks) rank(text []byte) uint32 { return r.slots[r.slot(text)] - 1 }
+func (r *ranks) rank(text []byte) uint32 { return r.slots.at(r.slot(text)) - 1 }
 
 // part is where a part of a piece begins, and the rank of what it would be together with the next part.
 type part struct{ begin, rank uint32 }

@@ -110,7 +110,7 @@ func contraction(text string) int {
 // numbersSignsOrSpaces is what a piece is that is no word: up to three numbers; signs, with a space before them and the given
 // characters behind; or spaces.
 func numbersSignsOrSpaces(text, behind string) int {
-	if n := numbers(text); n > 0 {
+	if n := digits(text); n > 0 {
 		return n
 	}
 	if n := signs(text); n > 0 {
@@ -119,7 +119,7 @@ func numbersSignsOrSpaces(text, behind string) int {
 	return spaces(text)
 }
 
-func numbers(text string) (n int) {
+func digits(text string) (n int) {
 	for range 3 {
 		r, size := utf8.DecodeRuneInString(text[n:])
 		if size == 0 || !unicode.IsNumber(r) {
