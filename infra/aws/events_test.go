@@ -22,6 +22,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	logtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
+	bustypes "github.com/aws/aws-sdk-go-v2/service/eventbridge/types"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
@@ -193,6 +194,50 @@ func (e *emulator) keep(name, value string) string {
 	return *out.ARN
 }
 
+// otherQueue is behind the bus of [emulator.otherBus].
+const otherQueue = "other-queue"
+
+// otherBus makes a bus that is not the stack's, with a queue that takes all of it, and returns its ARN.
+func (e *emulator) otherBus() string {
+	e.t.Helper()
+	ctx, buses := e.t.Context(), eventbridge.NewFromConfig(e.config())
+	bus, err := buses.CreateEventBus(ctx, &eventbridge.CreateEventBusInput{Name: sdk.String("other-bus")})
+	require.NoError(e.t, err)
+	_, err = sqs.NewFromConfig(e.config()).CreateQueue(ctx, &sqs.CreateQueueInput{QueueName: sdk.String(otherQueue)})
+	require.NoError(e.t, err)
+	_, err = buses.PutRule(ctx, &eventbridge.PutRuleInput{Name: sdk.String("all"), EventBusName: sdk.String("other-bus"), EventPattern: sdk.String(`{"source":["llm-proxy"]}`)})
+	require.NoError(e.t, err)
+	_, err = buses.PutTargets(ctx, &eventbridge.PutTargetsInput{
+		Rule: sdk.String("all"), EventBusName: sdk.String("other-bus"), Targets: []bustypes.Target{{Id: sdk.String("queue"), Arn: sdk.String("arn:aws:sqs:us-east-1:000000000000:" + otherQueue)}},
+	})
+	require.NoError(e.t, err)
+	return *bus.EventBusArn
+}
+
+// reachesOther waits until the other bus has brought an event that is such a one, and returns it.
+func (s *stack) reachesOther(what string, is func(gjson.Result) bool) (found gjson.Result) {
+	s.t.Helper()
+	queues := sqs.NewFromConfig(s.config())
+	url, err := queues.GetQueueUrl(s.t.Context(), &sqs.GetQueueUrlInput{QueueName: sdk.String(otherQueue)})
+	require.NoError(s.t, err)
+	seen := 0
+	s.await(what+" on the other bus", patience, func() error {
+		out, err := queues.ReceiveMessage(s.t.Context(), &sqs.ReceiveMessageInput{QueueUrl: url.QueueUrl, MaxNumberOfMessages: 10, VisibilityTimeout: 1})
+		if err != nil {
+			return err
+		}
+		for _, m := range out.Messages {
+			seen++
+			if e := gjson.Parse(*m.Body); is(e) {
+				found = e
+				return nil
+			}
+		}
+		return fmt.Errorf("it is not among the %d that came", seen)
+	})
+	return found
+}
+
 // startEvents deploys a stack with all destinations and with times that a test can wait for.
 func startEvents(t *testing.T) (*stack, *backends) {
 	upstream, b, e := demo.Serve(t), startBackends(t), startEmulator(t)
@@ -201,7 +246,7 @@ func startEvents(t *testing.T) (*stack, *backends) {
 		"HeliconeSecret": `{"HELICONE_API_KEY":"sk-fake-helicone","LLM_PROXY_HELICONE_URL":"` + b.URL + `"}`,
 		"LunarySecret":   `{"LUNARY_PUBLIC_KEY":"00000000-fake-0000-0000-000000000000","LLM_PROXY_LUNARY_URL":"` + b.URL + `"}`,
 	}
-	parameters := []string{"CloudWatchEvents=true", "MetricsNamespace=LlmProxy/Test"}
+	parameters := []string{"CloudWatchEvents=true", "MetricsNamespace=LlmProxy/Test", "TargetBus=" + e.otherBus()}
 	for _, name := range slices.Sorted(maps.Keys(secrets)) {
 		parameters = append(parameters, name+"="+e.keep(name, secrets[name]))
 	}
@@ -270,6 +315,17 @@ func TestEventsReachEachDestination(t *testing.T) {
 		s.deepens(webhookDead, 0)
 	})
 
+	t.Run("another bus hears of requests and of what operators change", func(t *testing.T) {
+		s := s.in(t)
+		request := s.reachesOther("the request", func(e gjson.Result) bool { return e.Get("detail.id").Str == id })
+		require.Equal(t, "request", request.Get("detail-type").Str)
+		require.Positive(t, request.Get("detail.usage.total").Int())
+		change := s.reachesOther("the minting of the token", func(e gjson.Result) bool {
+			return e.Get("detail-type").Str == "audit" && e.Get("detail.token_id").Str == tokenID
+		})
+		require.Equal(t, "done", change.Get("detail.outcome").Str)
+	})
+
 	t.Run("management answers usage and requests from the ledger", func(t *testing.T) {
 		s := s.in(t)
 		s.await("the request in the ledger", patience, func() error {
@@ -313,7 +369,7 @@ func TestEventsReachEachDestination(t *testing.T) {
 			require.True(t, d.Get("backlog").Exists(), d.Raw)
 			require.Zero(t, d.Get("dead_letters").Int(), d.Raw)
 		}
-		require.Equal(t, []string{"cloudwatch", "helicone", "ledger", "lunary", "s3", "webhook"}, names)
+		require.Equal(t, []string{"cloudwatch", "eventbridge", "helicone", "ledger", "lunary", "s3", "webhook"}, names)
 		b.set("webhook", http.StatusBadRequest)
 		tested := s.manage(http.MethodPost, "/manage/destinations/webhook/test", "", http.StatusOK)
 		require.Equal(t, "queued", tested.Get("result").Str)

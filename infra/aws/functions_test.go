@@ -67,7 +67,7 @@ func alwaysOn(t template) (broken []string) {
 var folders = map[string]string{
 	"Proxy": "proxy", "Management": "management", "Admin": "admin", "Redrive": "redrive", "Sweep": "sweep", "Setup": "setup",
 	"S3Dispatcher": "dispatcher", "CloudWatchDispatcher": "dispatcher", "WebhookDispatcher": "dispatcher", "HeliconeDispatcher": "dispatcher", "LunaryDispatcher": "dispatcher",
-	"LedgerDispatcher": "dispatcher",
+	"LedgerDispatcher": "dispatcher", "EventBridgeDispatcher": "dispatcher",
 }
 
 var setting = regexp.MustCompile("`env:\"([A-Z0-9_]+)(,notEmpty)?\"")

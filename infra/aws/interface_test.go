@@ -1,6 +1,7 @@
 package aws
 
 import (
+	"regexp"
 	"strings"
 
 	"github.com/tidwall/gjson"
@@ -27,10 +28,23 @@ func parameters(t template) (broken []string) {
 }
 
 func outputs(t template) (broken []string) {
-	for _, name := range []string{"BaseUrl", "AdminUrl", "AdminSecret", "ManageUrl", "EventBusName", "ManagementTokenSecret", "NextSteps"} {
+	for _, name := range []string{"BaseUrl", "AdminUrl", "AdminSecret", "ManageUrl", "EventBusName", "ManagementTokenSecret", "ContainerSettings", "NextSteps"} {
 		if o := t.Get("Outputs." + name); !o.Get("Value").Exists() || o.Get("Description").Str == "" {
 			broken = append(broken, "there is no output "+name+", or it says nothing")
 		}
+	}
+	// A server beside the stack is told what the functions are told, so that each setting that both have is there.
+	told := t.Get("Outputs.ContainerSettings.Value").Raw
+	for _, function := range []string{"Proxy", "Management"} {
+		t.properties(function).Get("Environment.Variables").ForEach(func(name, value gjson.Result) bool {
+			if shared := regexp.MustCompile(`_(TABLE|BUS|QUEUE|BUCKET|DESTINATIONS|KEYS_PREFIX|SEALING_SECRET)$`); shared.MatchString(name.Str) && !strings.Contains(told, name.Str+"=") {
+				broken = append(broken, "ContainerSettings lacks "+name.Str)
+			}
+			return true
+		})
+	}
+	if !strings.Contains(compact(gjson.Parse(told)), compact(t.properties("Management").Get("Environment.Variables.LLM_PROXY_DESTINATIONS"))) {
+		broken = append(broken, "ContainerSettings has other destinations than management")
 	}
 	if !strings.HasSuffix(strings.TrimRight(t.Get("Outputs.BaseUrl.Value").Raw, `"}`), "v1") {
 		broken = append(broken, "BaseUrl does not end in /v1")

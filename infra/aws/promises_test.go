@@ -33,6 +33,7 @@ var promises = []struct {
 	{"each destination's dead letters and waiting events set off an alarm", alarms},
 	{"what was lost, and what is to be removed, is looked for every hour", hourly},
 	{"changes of operators reach the bus, and those alone who make or relay them write there", busWriters},
+	{"a bus does not feed itself, and another one hears of changes too", targetBus},
 	{"each function's log ends", logRetention},
 	{"concurrency can be bounded", reservedConcurrency},
 	{"nothing costs while nobody calls", alwaysOn},

@@ -109,15 +109,42 @@ func hourly(t template) (broken []string) {
 }
 
 func busWriters(t template) (broken []string) {
-	var got []string
+	writers := map[string][]string{}
 	for _, g := range t.grants() {
 		if slices.Contains(g.actions, "events:PutEvents") {
-			got = append(got, g.role)
+			for _, bus := range g.resources {
+				writers[strings.ReplaceAll(bus, " ", "")] = append(writers[strings.ReplaceAll(bus, " ", "")], g.role)
+			}
 		}
 	}
-	slices.Sort(got)
-	if want := []string{"ManagementRole", "ProxyRole", "RedriveRole", "SweepRole"}; !slices.Equal(got, want) {
-		broken = append(broken, fmt.Sprintf("%v write to it", got))
+	for bus, want := range map[string][]string{
+		`{"Fn::GetAtt":["Bus","Arn"]}`: {"ManagementRole", "ProxyRole", "RedriveRole", "SweepRole"}, `{"Ref":"TargetBus"}`: {"EventBridgeDispatcherRole"},
+	} {
+		got := writers[bus]
+		delete(writers, bus)
+		if slices.Sort(got); !slices.Equal(got, want) {
+			broken = append(broken, fmt.Sprintf("%v write to %s", got, bus))
+		}
+	}
+	for bus, roles := range writers {
+		broken = append(broken, fmt.Sprintf("%v write to %s", roles, bus))
+	}
+	return broken
+}
+
+// targetBus: events that came back to the bus they come from would go round for ever, and cost.
+func targetBus(t template) (broken []string) {
+	own := `{"Fn::Not":[{"Fn::Equals":[{"Ref":"TargetBus"},{"Fn::Sub":"arn:${AWS::Partition}:events:${AWS::Region}:${AWS::AccountId}:event-bus/` + strings.TrimSuffix(strings.TrimPrefix(t.properties("Bus").Get("Name.Fn\\:\\:Sub").Raw, `"`), `"`) + `"}]}]}`
+	if is := compact(t.Get("Conditions.HasTargetBus")); !strings.Contains(is, own) {
+		broken = append(broken, "HasTargetBus is "+is)
+	}
+	t.resources("", func(name string, r gjson.Result) {
+		if strings.Contains(compact(r), `{"Ref":"TargetBus"}`) && r.Get("Condition").Str != "HasTargetBus" {
+			broken = append(broken, name+" has it without condition")
+		}
+	})
+	if types := compact(t.properties("EventBridgeRule").Get("EventPattern.detail-type")); types != `["request","audit"]` {
+		broken = append(broken, "it hears of "+types)
 	}
 	return broken
 }
