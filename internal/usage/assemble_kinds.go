@@ -19,6 +19,14 @@ func (c *chunks) add(_ string, data []byte, late bool) error {
 		c.done = true
 		return nil
 	}
+	if !late && c.addPlain(data) {
+		return nil
+	}
+	return c.addAny(data, late)
+}
+
+// addAny takes a chunk, whatever it brings.
+func (c *chunks) addAny(data []byte, late bool) error {
 	chunk := decode(data)
 	if chunk == nil || chunk["choices"] == nil && chunk["usage"] == nil {
 		return nil // an error, or what is no chunk
