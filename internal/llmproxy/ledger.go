@@ -1,7 +1,6 @@
 package llmproxy
 
 import (
-	"bytes"
 	"cmp"
 	"slices"
 	"strconv"
@@ -27,7 +26,6 @@ type UsageFilter struct {
 	From, To  time.Time     // whole UTC clock hours, From <= hour < To
 	Bucket    time.Duration // an hour or a day, cut at UTC midnight; 0 adds up the whole time
 	By        []Dimension
-	Sizes     bool // the tallies need but what [Tally.Sizes] has
 }
 
 // UsageGroup names a group. What is not grouped by is zero; what is and was not known is zero too.
@@ -105,9 +103,7 @@ func (s *UsageSums) Rows() (rows []UsageRow) {
 		}
 	}
 	slices.SortFunc(rows, func(a, b UsageRow) int {
-		return cmp.Or(
-			a.Start.Compare(b.Start), bytes.Compare(a.ProjectID.UUID[:], b.ProjectID.UUID[:]), bytes.Compare(a.TokenID.UUID[:], b.TokenID.UUID[:]), strings.Compare(a.Model, b.Model),
-		)
+		return cmp.Or(a.Start.Compare(b.Start), a.UsageGroup.Compare(&b.UsageGroup))
 	})
 	return rows
 }
@@ -232,11 +228,6 @@ func (t *Tally) Counters() [19]*int64 {
 		&t.Total.Sum, &t.Total.Events, &t.Cached.Sum, &t.Cached.Events, &t.CacheWrite.Sum, &t.CacheWrite.Events,
 		&t.Reasoning.Sum, &t.Reasoning.Events, &t.Cost.Micro, &t.Cost.Pico,
 	}
-}
-
-// Sizes are the numbers that groups are compared by, always in this order: requests, errors, units of input, output and in total, and cost.
-func (t *Tally) Sizes() [7]*int64 {
-	return [...]*int64{&t.Requests, &t.Errors, &t.Input.Sum, &t.Output.Sum, &t.Total.Sum, &t.Cost.Micro, &t.Cost.Pico}
 }
 
 // Add adds another tally.

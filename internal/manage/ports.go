@@ -52,6 +52,9 @@ type Ledger interface {
 	Requests(ctx context.Context, f llmproxy.RequestFilter, page llmproxy.Page) (events []llmproxy.Event, more bool, err error)
 	// Usage adds up, in the order of start, project, token and model. A group without requests has no row.
 	Usage(ctx context.Context, f llmproxy.UsageFilter) ([]llmproxy.UsageRow, error)
+	// Largest returns the groups that have most of a size over the whole time, whatever the bucket, from the largest on; of those that
+	// have as much the first in order. The filter groups by something.
+	Largest(ctx context.Context, f llmproxy.UsageFilter, by llmproxy.Size, most int) ([]llmproxy.UsageGroup, error)
 }
 
 // Destinations is what management asks of where events go. Methods are safe for concurrent use; what does not answer wraps

@@ -138,29 +138,21 @@ type usageRow struct {
 	others bool // all groups that are not among the largest
 }
 
-// readTop reads the largest groups, the same ones in each hour or day, from the largest on, and what is left as one. A group of a hundred
-// thousand costs a look at its counters; the largest are then read by themselves, and the others are what they leave of everything.
+// readTop reads the largest groups, the same ones in each hour or day, from the largest on, and what is left as one. Of a hundred thousand
+// groups the largest alone are read, and the others are what they leave of everything.
 func (in *usageInput) readTop(ctx context.Context, ledger Ledger, f llmproxy.UsageFilter) ([]usageRow, error) {
-	counters := f
-	counters.Bucket, counters.Sizes = 0, true
-	groups, err := ledger.Usage(ctx, counters)
+	groups, err := ledger.Largest(ctx, f, cmp.Or(llmproxy.Size(in.TopBy), llmproxy.SizeRequests), in.Top)
 	if err != nil {
 		return nil, err
 	}
-	size := sizes[in.TopBy]
-	order := make([]*llmproxy.UsageRow, len(groups)) // rows are large, and there may be many
-	for i := range groups {
-		order[i] = &groups[i]
-	}
-	slices.SortStableFunc(order, func(a, b *llmproxy.UsageRow) int { return size(&b.Tally, &a.Tally) })
 	var out []usageRow
-	for _, group := range order[:min(len(order), in.Top)] {
-		rows, err := ledger.Usage(ctx, narrowed(f, group.UsageGroup))
+	for _, group := range groups {
+		rows, err := ledger.Usage(ctx, narrowed(f, group))
 		if err != nil {
 			return nil, err
 		}
 		for _, row := range rows {
-			if row.UsageGroup == group.UsageGroup { // one that is not known narrows nothing
+			if row.UsageGroup == group { // one that is not known narrows nothing
 				out = append(out, usageRow{UsageRow: row})
 			}
 		}
@@ -199,17 +191,6 @@ func narrowed(f llmproxy.UsageFilter, to llmproxy.UsageGroup) llmproxy.UsageFilt
 		f.Model = to.Model
 	}
 	return f
-}
-
-// sizes compare tallies by what TopBy names.
-var sizes = map[string]func(a, b *llmproxy.Tally) int{
-	"":         func(a, b *llmproxy.Tally) int { return cmp.Compare(a.Requests, b.Requests) },
-	"requests": func(a, b *llmproxy.Tally) int { return cmp.Compare(a.Requests, b.Requests) },
-	"errors":   func(a, b *llmproxy.Tally) int { return cmp.Compare(a.Errors, b.Errors) },
-	"input":    func(a, b *llmproxy.Tally) int { return cmp.Compare(a.Input.Sum, b.Input.Sum) },
-	"output":   func(a, b *llmproxy.Tally) int { return cmp.Compare(a.Output.Sum, b.Output.Sum) },
-	"total":    func(a, b *llmproxy.Tally) int { return cmp.Compare(a.Total.Sum, b.Total.Sum) },
-	"cost_usd": func(a, b *llmproxy.Tally) int { return a.Cost.Compare(b.Cost) },
 }
 
 // endOfHour is the end of the hour that the moment is in the middle of.

@@ -215,6 +215,16 @@ func (l *Ledger) Usage(ctx context.Context, f llmproxy.UsageFilter) ([]llmproxy.
 	return sums.Rows(), nil
 }
 
+// Largest returns the groups that have most of a size over the whole time.
+func (l *Ledger) Largest(ctx context.Context, f llmproxy.UsageFilter, by llmproxy.Size, most int) ([]llmproxy.UsageGroup, error) {
+	f.Bucket = 0
+	rows, err := l.Usage(ctx, f)
+	if err != nil {
+		return nil, err
+	}
+	return llmproxy.LargestOf(rows, by, most), nil
+}
+
 // errorOf is the first of two errors, of which the second is one.
 func errorOf(first, second error) error {
 	if first != nil {
@@ -257,7 +267,7 @@ func addSums(sums *llmproxy.UsageSums, f *llmproxy.UsageFilter, day string, rows
 		if key.hour < from || key.hour >= to || !f.ProjectID.IsZero() && key.ProjectID != f.ProjectID || f.Model != "" && key.Model != llmproxy.ModelKey(f.Model) {
 			continue
 		}
-		if err := addSum(sums.Of(key.hour, key.UsageGroup), row, !f.Sizes); err != nil {
+		if err := addSum(sums.Of(key.hour, key.UsageGroup), row); err != nil {
 			return err
 		}
 	}

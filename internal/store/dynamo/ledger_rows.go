@@ -129,7 +129,7 @@ const (
 )
 
 // addSum adds what a row has to a sum.
-func addSum(sum *llmproxy.Tally, row item, times bool) error {
+func addSum(sum *llmproxy.Tally, row item) error {
 	for i, n := range sum.Counters() {
 		if value, there := row[counterNames[i]]; there {
 			have, err := numberOf(value)
@@ -138,9 +138,6 @@ func addSum(sum *llmproxy.Tally, row item, times bool) error {
 			}
 			*n += have
 		}
-	}
-	if !times {
-		return nil
 	}
 	for name, value := range row {
 		h := &sum.Latency

@@ -72,7 +72,7 @@ func (s *Store) Audit(ctx context.Context, f llmproxy.AuditFilter, page llmproxy
 
 // Sweep removes tokens that expired, projects that were deleted (with their tokens) and audit entries, each so long ago that nobody
 // looks for them any more, what the ledger keeps no longer, and at once idempotency keys that are forgotten, sessions that are over and
-// attempts to sign in that no longer count. It returns how many rows went.
+// attempts to sign in that no longer count. It returns how many rows went. Days of the ledger that are over it adds up for those who ask.
 func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int64, err error) {
 	old, oldAudit := toMillis(now.Add(-llmproxy.TokensKeep)), toMillis(now.Add(-llmproxy.AuditKeeps))
 	err = s.write(ctx, func(tx *sql.Tx) error {
@@ -104,5 +104,8 @@ func (s *Store) Sweep(ctx context.Context, now time.Time) (removed int64, err er
 		return removed, err
 	}
 	swept, err := s.sweepLedger(ctx, now)
+	if err == nil {
+		err = s.packDays(ctx)
+	}
 	return removed + swept, err
 }

@@ -24,15 +24,13 @@ const ledgerChunk = 32
 const hourColumns = `requests, errors, metered, estimated, priced, input, input_events, output, output_events, total, total_events,
   cached, cached_events, cache_write, cache_write_events, reasoning, reasoning_events, cost_micro, cost_pico, latency, first_byte`
 
-// sizeColumns are those of a tally's sizes, in their order.
-const sizeColumns = `requests, errors, input, output, total, cost_micro, cost_pico`
-
 const (
 	ledgerInsertSQL = `INSERT OR IGNORE INTO ledger_requests (id, project_id, token_id, model, status, outcome, record) VALUES (?,?,?,?,?,?,?)`
 	ledgerLostSQL   = `SELECT record FROM ledger_requests WHERE id = ? AND outcome = 'lost'`
 	ledgerDeleteSQL = `DELETE FROM ledger_requests WHERE id = ?`
 	hourReadSQL     = `SELECT ` + hourColumns + ` FROM ledger_hours WHERE hour = ? AND project_id = ? AND token_id = ? AND model = ?`
 	hourDeleteSQL   = `DELETE FROM ledger_hours WHERE hour = ? AND project_id = ? AND token_id = ? AND model = ?`
+	dayChangedSQL   = `INSERT INTO ledger_days (day, changes) VALUES (?, 1) ON CONFLICT (day) DO UPDATE SET changes = changes + 1`
 	sumReadSQL      = `SELECT ` + hourColumns + ` FROM ledger_sums WHERE project_id = ? AND hours = ? AND start = ? AND model = ?`
 	sumDeleteSQL    = `DELETE FROM ledger_sums WHERE project_id = ? AND hours = ? AND start = ? AND model = ?`
 )
@@ -53,6 +51,7 @@ type ledger struct {
 
 	begin, commit, rollback *sqlite.Stmt
 	insert, lost, remove    *sqlite.Stmt
+	dayChanged              *sqlite.Stmt
 	hours, sums             tallies
 }
 
@@ -82,6 +81,7 @@ func openLedger(store *Store, path string) (*ledger, error) {
 		{&l.insert, ledgerInsertSQL},
 		{&l.lost, ledgerLostSQL},
 		{&l.remove, ledgerDeleteSQL},
+		{&l.dayChanged, dayChangedSQL},
 		{&l.hours.read, hourReadSQL},
 		{&l.hours.write, hourWriteSQL},
 		{&l.hours.gone, hourDeleteSQL},
@@ -192,14 +192,21 @@ func (l *ledger) write(rows []ledgerRow) error {
 			of(r.key).AddEvent(r.event)
 		}
 	}
-	sums := sumsOf(changes)
+	sums, days := sumsOf(changes), map[int64]bool{}
 	for key, change := range changes {
+		days[key.hour/hoursOfDay] = true
 		if err := l.hours.change(func(s *sqlite.Stmt) { bindHour(s, &key) }, change); err != nil {
 			return err
 		}
 	}
 	for key, change := range sums {
 		if err := l.sums.change(func(s *sqlite.Stmt) { bindSum(s, &key) }, change); err != nil {
+			return err
+		}
+	}
+	for day := range days {
+		l.dayChanged.BindInt64(1, day)
+		if err := step(l.dayChanged); err != nil {
 			return err
 		}
 	}
@@ -279,13 +286,6 @@ func (t *tallies) change(bind func(*sqlite.Stmt), change *llmproxy.Tally) error 
 	return step(w)
 }
 
-// addSizes adds what the columns of sizeColumns say, from a column on.
-func addSizes(t *llmproxy.Tally, row *sqlite.Stmt, column int) {
-	for i, n := range t.Sizes() {
-		*n += row.ColumnInt64(column + i)
-	}
-}
-
 // addTally adds the tally that begins at a column.
 func addTally(t *llmproxy.Tally, row *sqlite.Stmt, column int) error {
 	for _, n := range t.Counters() {
@@ -329,7 +329,8 @@ func (s *Store) sweepLedger(ctx context.Context, now time.Time) (removed int64, 
 	l := s.ledger
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	oldest, oldestHour := llmproxy.FirstID(now.Add(-llmproxy.LedgerKeeps)), llmproxy.HourOf(now.Add(-llmproxy.LedgerKeepsHours))
+	oldest, oldestDay := llmproxy.FirstID(now.Add(-llmproxy.LedgerKeeps)), llmproxy.HourOf(now.Add(-llmproxy.LedgerKeepsHours))/hoursOfDay
+	oldestHour := oldestDay * hoursOfDay // days go as a whole
 	for _, step := range []struct {
 		query string
 		bind  func(*sqlite.Stmt)
@@ -338,6 +339,8 @@ func (s *Store) sweepLedger(ctx context.Context, now time.Time) (removed int64, 
 		{`DELETE FROM ledger_sums WHERE (project_id, hours, start, model) IN (SELECT project_id, hours, start, model FROM ledger_sums WHERE hours = 1 AND start < ? LIMIT ?)`, func(q *sqlite.Stmt) { q.BindInt64(1, oldestHour) }},
 		{`DELETE FROM ledger_sums WHERE (project_id, hours, start, model) IN (SELECT project_id, hours, start, model FROM ledger_sums WHERE hours = 24 AND start + 24 <= ? LIMIT ?)`, func(q *sqlite.Stmt) { q.BindInt64(1, oldestHour) }},
 		{`DELETE FROM ledger_hours WHERE (hour, project_id, token_id, model) IN (SELECT hour, project_id, token_id, model FROM ledger_hours WHERE hour < ? ORDER BY hour LIMIT ?)`, func(q *sqlite.Stmt) { q.BindInt64(1, oldestHour) }},
+		{`DELETE FROM ledger_packs WHERE day IN (SELECT day FROM ledger_packs WHERE day < ? LIMIT ?)`, func(q *sqlite.Stmt) { q.BindInt64(1, oldestDay) }},
+		{`DELETE FROM ledger_days WHERE day IN (SELECT day FROM ledger_days WHERE day < ? LIMIT ?)`, func(q *sqlite.Stmt) { q.BindInt64(1, oldestDay) }},
 	} {
 		for more := true; more; {
 			if err := l.transact(ctx, func() error {

@@ -59,17 +59,13 @@ func idOf(u llmproxy.UUID) func(*sqlite.Stmt, int) {
 // usageParts are the queries that a filter needs. Where nothing is asked of tokens, few rows have the answer, and for whole days fewer.
 func usageParts(f *llmproxy.UsageFilter) (parts []usagePart) {
 	from, to := llmproxy.HourOf(f.From), llmproxy.HourOf(f.To)
-	columns := hourColumns
-	if f.Sizes {
-		columns = sizeColumns
-	}
 	if !f.TokenID.IsZero() || slices.Contains(f.By, llmproxy.ByToken) {
 		step := to - from
 		if f.TokenID.IsZero() { // all rows of that time: on as many processors as there are
 			step = max((to-from+usageReaders-1)/usageReaders, 1)
 		}
 		for begin := from; begin < to; begin += step {
-			parts = append(parts, ofTokens(f, columns, begin, min(begin+step, to)))
+			parts = append(parts, ofTokens(f, hourColumns, begin, min(begin+step, to)))
 		}
 	} else {
 		days, daysEnd := to, to // hours, then days, then hours
@@ -80,7 +76,7 @@ func usageParts(f *llmproxy.UsageFilter) (parts []usagePart) {
 			if span.from >= span.to && len(parts) > 0 {
 				continue
 			}
-			parts = append(parts, usagePart{query: `SELECT start, project_id, zeroblob(16), model, ` + columns + ` FROM ledger_sums WHERE true`})
+			parts = append(parts, usagePart{query: `SELECT start, project_id, zeroblob(16), model, ` + hourColumns + ` FROM ledger_sums WHERE true`})
 			p := &parts[len(parts)-1]
 			p.and("hours = ?", whole(span.hours))
 			p.and("start >= ?", whole(span.from))
@@ -95,12 +91,16 @@ func usageParts(f *llmproxy.UsageFilter) (parts []usagePart) {
 			}
 		}
 	}
-	if f.Model != "" {
-		for i := range parts {
-			parts[i].and("model = ?", func(q *sqlite.Stmt, at int) { q.BindText(at, llmproxy.ModelKey(f.Model)) })
-		}
+	for i := range parts {
+		parts[i].andModel(f)
 	}
 	return parts
+}
+
+func (p *usagePart) andModel(f *llmproxy.UsageFilter) {
+	if f.Model != "" {
+		p.and("model = ?", func(q *sqlite.Stmt, at int) { q.BindText(at, llmproxy.ModelKey(f.Model)) })
+	}
 }
 
 // ofTokens is the query for the hours of tokens from one to before another.
@@ -112,11 +112,7 @@ func ofTokens(f *llmproxy.UsageFilter, columns string, from, to int64) usagePart
 		p.and("project_id = ?", idOf(f.ProjectID.UUID))
 		return p
 	}
-	query += ` FROM ledger_hours`
-	if f.Sizes && !ofToken {
-		query += ` INDEXED BY ledger_hours_sizes` // which has all that is asked for
-	}
-	p := usagePart{query: query + ` WHERE true`}
+	p := usagePart{query: query + ` FROM ledger_hours WHERE true`}
 	p.and("hour >= ?", whole(from))
 	p.and("hour < ?", whole(to))
 	if ofToken {
@@ -128,24 +124,38 @@ func ofTokens(f *llmproxy.UsageFilter, columns string, from, to int64) usagePart
 	return p
 }
 
-// addUsage reads a part over a connection of its own.
-func (s *Store) addUsage(ctx context.Context, sums *llmproxy.UsageSums, f *llmproxy.UsageFilter, part *usagePart) (err error) {
-	conn, err := sqlite.OpenConn(s.path, sqlite.OpenReadOnly)
+// reading runs f over a connection of its own.
+func (s *Store) reading(ctx context.Context, f func(conn *sqlite.Conn) error) error {
+	conn, err := s.ledgerReaders.Take(ctx)
 	if err != nil {
 		return unavailable(err)
 	}
-	defer func() { err = cmp.Or(err, unavailable(conn.Close())) }()
-	conn.SetBusyTimeout(manageBusy)
-	conn.SetInterrupt(ctx.Done())
-	q, err := conn.Prepare(part.query)
+	defer s.ledgerReaders.Put(conn)
+	return f(conn)
+}
+
+// addUsage reads a part.
+func (s *Store) addUsage(ctx context.Context, sums *llmproxy.UsageSums, f *llmproxy.UsageFilter, part *usagePart) error {
+	return s.reading(ctx, func(conn *sqlite.Conn) error {
+		return part.each(conn, func(q *sqlite.Stmt) error {
+			sum := sums.Of(q.ColumnInt64(0), groupOf(f, q))
+			if err := addTally(sum, q, 4); err != nil {
+				return fmt.Errorf("add up usage: %w", err)
+			}
+			return nil
+		})
+	})
+}
+
+// each runs f for each row of a part.
+func (p *usagePart) each(conn *sqlite.Conn, f func(q *sqlite.Stmt) error) (err error) {
+	q, err := conn.Prepare(p.query)
 	if err != nil {
 		return unavailable(err)
 	}
-	for i, bind := range part.bind {
+	defer func() { err = cmp.Or(err, unavailable(q.Reset())) }()
+	for i, bind := range p.bind {
 		bind(q, i+1)
-	}
-	if f.Sizes && f.Bucket == 0 && len(f.By) == 1 && f.By[0] == llmproxy.ByToken {
-		return unavailable(addSizesOfTokens(sums, q))
 	}
 	for {
 		more, err := q.Step()
@@ -155,55 +165,23 @@ func (s *Store) addUsage(ctx context.Context, sums *llmproxy.UsageSums, f *llmpr
 		if !more {
 			return nil
 		}
-		var of llmproxy.UsageGroup
-		for _, by := range f.By {
-			switch by {
-			case llmproxy.ByProject:
-				q.ColumnBytes(1, of.ProjectID.UUID[:])
-			case llmproxy.ByToken:
-				q.ColumnBytes(2, of.TokenID.UUID[:])
-			case llmproxy.ByModel:
-				of.Model = q.ColumnText(3)
-			}
-		}
-		sum := sums.Of(q.ColumnInt64(0), of)
-		if f.Sizes {
-			addSizes(sum, q, 4)
-		} else if err := addTally(sum, q, 4); err != nil {
-			return fmt.Errorf("add up usage: %w", err)
+		if err := f(q); err != nil {
+			return err
 		}
 	}
 }
 
-// addSizesOfTokens reads a part that may have a million rows of a hundred thousand tokens: each is a look into a small map.
-func addSizesOfTokens(sums *llmproxy.UsageSums, q *sqlite.Stmt) error {
-	type sizes [7]int64
-	at := map[llmproxy.TokenID]int{}
-	var all []sizes
-	for {
-		more, err := q.Step()
-		if err != nil {
-			return err
-		}
-		if !more {
-			break
-		}
-		var token llmproxy.TokenID
-		q.ColumnBytes(2, token.UUID[:])
-		i, there := at[token]
-		if !there {
-			i = len(all)
-			at[token], all = i, append(all, sizes{})
-		}
-		for column := range all[i] {
-			all[i][column] += q.ColumnInt64(4 + column)
+// groupOf is the group that a part's row belongs to.
+func groupOf(f *llmproxy.UsageFilter, q *sqlite.Stmt) (of llmproxy.UsageGroup) {
+	for _, by := range f.By {
+		switch by {
+		case llmproxy.ByProject:
+			q.ColumnBytes(1, of.ProjectID.UUID[:])
+		case llmproxy.ByToken:
+			q.ColumnBytes(2, of.TokenID.UUID[:])
+		case llmproxy.ByModel:
+			of.Model = q.ColumnText(3)
 		}
 	}
-	for token, i := range at {
-		sum := sums.Of(0, llmproxy.UsageGroup{TokenID: token})
-		for column, n := range sum.Sizes() {
-			*n += all[i][column]
-		}
-	}
-	return nil
+	return of
 }

@@ -16,6 +16,8 @@ import (
 	"github.com/pressly/goose/v3"
 	"go.uber.org/zap"
 	_ "modernc.org/sqlite" // the driver "sqlite"
+	zombie "zombiezen.com/go/sqlite"
+	"zombiezen.com/go/sqlite/sqlitex"
 
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 )
@@ -38,9 +40,11 @@ type Store struct {
 	turn    chan struct{} // held by whoever writes, so that our own connections do not wait for each other inside SQLite
 	spends  *spender
 	ledger  *ledger
-	audited chan struct{} // see AuditStored
-	stop    context.CancelFunc
-	stopped sync.WaitGroup
+	// ledgerReaders read usage: rows come without the driver's detours.
+	ledgerReaders *sqlitex.Pool
+	audited       chan struct{} // see AuditStored
+	stop          context.CancelFunc
+	stopped       sync.WaitGroup
 
 	closing  sync.Once
 	closed   chan struct{} // closed when nothing is written any more
@@ -92,6 +96,12 @@ func (s *Store) open(ctx context.Context, cfg Config) error {
 		return err
 	}
 	if s.ledger, err = openLedger(s, cfg.Path); err != nil {
+		return err
+	}
+	if s.ledgerReaders, err = sqlitex.NewPool(cfg.Path, sqlitex.PoolOptions{Flags: zombie.OpenReadOnly, PoolSize: usageReaders, PrepareConn: func(conn *zombie.Conn) error {
+		conn.SetBusyTimeout(manageBusy)
+		return nil
+	}}); err != nil {
 		return err
 	}
 	return s.ledger.fillSums(ctx)
@@ -219,6 +229,9 @@ func (s *Store) closeConnections() error {
 	}
 	if s.ledger != nil {
 		errs = append(errs, s.ledger.close())
+	}
+	if s.ledgerReaders != nil {
+		errs = append(errs, s.ledgerReaders.Close())
 	}
 	if s.readers != nil {
 		errs = append(errs, s.readers.Close())

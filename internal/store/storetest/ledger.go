@@ -22,6 +22,7 @@ type Ledger interface {
 	Request(ctx context.Context, id llmproxy.EventID) (llmproxy.Event, error)
 	Requests(ctx context.Context, f llmproxy.RequestFilter, page llmproxy.Page) ([]llmproxy.Event, bool, error)
 	Usage(ctx context.Context, f llmproxy.UsageFilter) ([]llmproxy.UsageRow, error)
+	Largest(ctx context.Context, f llmproxy.UsageFilter, by llmproxy.Size, most int) ([]llmproxy.UsageGroup, error)
 }
 
 // LedgerEngine is what the suite of ledgers runs on.
@@ -42,7 +43,6 @@ func RunLedger(t *testing.T, engine LedgerEngine) {
 		"what was lost gives way to what really was":           testLostGivesWay,
 		"what is unknown stays unknown":                        testUnknownUsage,
 		"usage is grouped and narrowed":                        testUsageGroups,
-		"usage without times is the same but for them":         testUsageWithoutTimes,
 		"requests are listed by page and filter":               testRequestList,
 		"a request comes back as it went in, without bodies":   testRequest,
 	} {
@@ -173,6 +173,11 @@ func RequireTold(t require.TestingT, l Ledger, told Told) {
 	for _, f := range groupings(whole) {
 		requireUsage(t, l, told, f)
 	}
+	days := whole
+	days.From, days.To = whole.From.Truncate(24*time.Hour), whole.To.Truncate(24*time.Hour).AddDate(0, 0, 1)
+	for _, f := range []llmproxy.UsageFilter{whole, days} {
+		requireLargest(t, l, told, f)
+	}
 	var events []llmproxy.Event
 	for page, more := (llmproxy.Page{}), true; more; {
 		part, further, err := l.Requests(context.Background(), llmproxy.RequestFilter{From: whole.From, To: whole.To}, page)
@@ -203,6 +208,39 @@ func requireUsage(t require.TestingT, l Ledger, told Told, f llmproxy.UsageFilte
 		}
 		require.Equal(t, w.Tally.Latency.AppendBinary(nil), g.Tally.Latency.AppendBinary(nil))
 		require.Equal(t, w.Tally.FirstByte.AppendBinary(nil), g.Tally.FirstByte.AppendBinary(nil))
+	}
+}
+
+// requireLargest requires that the largest groups are those that rows say.
+func requireLargest(t require.TestingT, l Ledger, told Told, f llmproxy.UsageFilter) {
+	var project llmproxy.ProjectID
+	for _, e := range told {
+		if project.IsZero() || e.ProjectID.String() < project.String() {
+			project = e.ProjectID
+		}
+	}
+	for size, by := range map[llmproxy.Size][]llmproxy.Dimension{
+		llmproxy.SizeRequests: {llmproxy.ByToken}, llmproxy.SizeErrors: {llmproxy.ByToken}, llmproxy.SizeInput: {llmproxy.ByModel},
+		llmproxy.SizeOutput: {llmproxy.ByProject}, llmproxy.SizeTotal: {llmproxy.ByProject, llmproxy.ByToken, llmproxy.ByModel}, llmproxy.SizeCost: {llmproxy.ByToken},
+	} {
+		for i := range 3 {
+			of := f
+			of.By = by
+			if i == 1 {
+				of.ProjectID = project
+			} else if i == 2 {
+				of.Model = "gpt-4o"
+			}
+			got, err := l.Largest(context.Background(), of, size, 2)
+			require.NoError(t, err)
+			want := told.usage(of)
+			slices.SortStableFunc(want, func(a, b llmproxy.UsageRow) int { return size.Amount(&b.Tally).Compare(size.Amount(&a.Tally)) })
+			groups := []llmproxy.UsageGroup{}
+			for _, row := range want[:min(2, len(want))] {
+				groups = append(groups, row.UsageGroup)
+			}
+			require.Equal(t, groups, got, "%s of %+v", size, of)
+		}
 	}
 }
 
@@ -372,32 +410,6 @@ func testUsageGroups(t *testing.T, engine LedgerEngine) {
 			f := base
 			narrow(&f)
 			requireUsage(t, l, told, f)
-		}
-	}
-}
-
-func testUsageWithoutTimes(t *testing.T, engine LedgerEngine) {
-	l := engine.Open(t)
-	var events []*llmproxy.Event
-	for n := range 100 {
-		events = append(events, LedgerEvent(n, Noon.Add(time.Duration(n)*time.Minute)))
-	}
-	require.NoError(t, l.Record(context.Background(), events))
-	for _, by := range [][]llmproxy.Dimension{{llmproxy.ByToken, llmproxy.ByModel}, {llmproxy.ByToken}, {llmproxy.ByProject}} {
-		for _, project := range []llmproxy.ProjectID{{}, events[0].ProjectID} {
-			f := whole
-			f.By, f.ProjectID = by, project
-			want, err := l.Usage(context.Background(), f)
-			require.NoError(t, err)
-			require.NotEmpty(t, want)
-			f.Sizes = true
-			got, err := l.Usage(context.Background(), f)
-			require.NoError(t, err)
-			require.Len(t, got, len(want))
-			for i := range want {
-				require.Equal(t, want[i].UsageGroup, got[i].UsageGroup)
-				require.Equal(t, want[i].Tally.Sizes(), got[i].Tally.Sizes())
-			}
 		}
 	}
 }
