@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"encoding/json"
+	"slices"
 	"strings"
 
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
@@ -24,11 +25,14 @@ func (s *Store) Request(ctx context.Context, id llmproxy.EventID) (llmproxy.Even
 
 // Requests lists requests, newest first.
 func (s *Store) Requests(ctx context.Context, f llmproxy.RequestFilter, page llmproxy.Page) ([]llmproxy.Event, bool, error) {
-	if f.StatusTo-f.StatusFrom > 1 && f.ProjectID.IsZero() && f.TokenID.IsZero() {
+	if f.StatusTo-f.StatusFrom > 1 {
 		return s.requestsOfClass(ctx, f, page)
 	}
-	w := requestsWhere(&f)
-	events, err := list(ctx, s.readers, `SELECT record FROM ledger_requests`+w.page("id", page), w.args, scanRequest)
+	query, args, err := s.requestsQuery(ctx, &f, page)
+	if err != nil {
+		return nil, false, err
+	}
+	events, err := list(ctx, s.readers, `SELECT record FROM (`+query+`) ORDER BY id DESC`, args, scanRequest)
 	if err != nil {
 		return nil, false, err
 	}
@@ -51,9 +55,11 @@ func (s *Store) requestsOfClass(ctx context.Context, f llmproxy.RequestFilter, p
 	for _, status := range statuses {
 		of := f
 		of.StatusFrom, of.StatusTo = status, status+1
-		w := requestsWhere(&of)
-		each = append(each, `SELECT * FROM (SELECT id, record FROM ledger_requests`+w.page("id", page)+`)`)
-		args = append(args, w.args...)
+		query, its, err := s.requestsQuery(ctx, &of, page)
+		if err != nil {
+			return nil, false, err
+		}
+		each, args = append(each, `SELECT * FROM (`+query+`)`), append(args, its...)
 	}
 	events, err := list(ctx, s.readers, `SELECT record FROM (`+strings.Join(each, ` UNION ALL `)+`) ORDER BY id DESC LIMIT ?`, append(args, pageLimit(page)+1), scanRequest)
 	if err != nil {
@@ -63,29 +69,71 @@ func (s *Store) requestsOfClass(ctx context.Context, f llmproxy.RequestFilter, p
 	return events, more, nil
 }
 
-// requestsWhere are the conditions of a filter.
-func requestsWhere(f *llmproxy.RequestFilter) (w where) {
-	if !f.ProjectID.IsZero() {
-		w.and("project_id = ?", f.ProjectID.UUID[:])
+// requestsQuery asks for the ids and records of a page, of one status at most.
+func (s *Store) requestsQuery(ctx context.Context, f *llmproxy.RequestFilter, page llmproxy.Page) (query string, args []any, err error) {
+	w, indexed := requestsWhere(f)
+	if len(indexed) > 1 {
+		fewest, err := s.fewest(ctx, &w, indexed)
+		if err != nil {
+			return "", nil, err
+		}
+		for i, at := range indexed {
+			if i != fewest {
+				w.conditions[at] = "+" + w.conditions[at] // of no index
+			}
+		}
+	}
+	return `SELECT id, record FROM ledger_requests` + w.page("id", page), w.args, nil
+}
+
+// fewest tells which of several conditions, each of which has an index, leaves the fewest requests: SQLite cannot know. One that leaves
+// few is found by counting to few; of those that all leave many the first is as good as any.
+func (s *Store) fewest(ctx context.Context, w *where, indexed []int) (int, error) {
+	for _, bound := range []int{500, 5_000, 50_000} {
+		for i, at := range indexed {
+			only := where{}
+			for other := range w.conditions {
+				if other == at || !slices.Contains(indexed, other) && strings.HasPrefix(w.conditions[other], "id ") {
+					only.and(w.conditions[other], w.args[other])
+				}
+			}
+			count := 0
+			err := s.readers.QueryRowContext(ctx, `SELECT count(*) FROM (SELECT 1 FROM ledger_requests`+only.String()+` LIMIT ?)`, append(only.args, bound)...).Scan(&count)
+			if err != nil {
+				return 0, unavailable(err)
+			}
+			if count < bound {
+				return i, nil
+			}
+		}
+	}
+	return 0, nil
+}
+
+// requestsWhere are the conditions of a filter, each with its argument, and which of them an index has in order.
+func requestsWhere(f *llmproxy.RequestFilter) (w where, indexed []int) {
+	equal := func(condition string, arg any) {
+		indexed = append(indexed, len(w.conditions))
+		w.and(condition, arg)
 	}
 	if !f.TokenID.IsZero() {
-		w.and("token_id = ?", f.TokenID.UUID[:])
+		equal("token_id = ?", f.TokenID.UUID[:])
+	}
+	if !f.ProjectID.IsZero() {
+		equal("project_id = ?", f.ProjectID.UUID[:])
 	}
 	if f.Model != "" {
-		w.and("model = ? AND model <> ''", llmproxy.ModelKey(f.Model)) // so that the index of named ones applies
+		equal("model = ? AND model <> ''", llmproxy.ModelKey(f.Model)) // so that the index of named ones applies
 	}
-	switch f.StatusTo - f.StatusFrom {
-	case 0:
-	case 1:
-		w.and("status = ?", f.StatusFrom)
-	default:
-		w.and("status >= ? AND status < ?", f.StatusFrom, f.StatusTo)
+	if f.StatusTo > 0 {
+		equal("status = ?", f.StatusFrom)
 	}
-	if f.Outcome != "" {
+	switch f.Outcome {
+	case "":
+	case llmproxy.Complete:
 		w.and("outcome = ?", string(f.Outcome))
-		if f.Outcome != llmproxy.Complete {
-			w.and("outcome <> 'complete'")
-		}
+	default:
+		equal("outcome = ? AND outcome <> 'complete'", string(f.Outcome))
 	}
 	if !f.From.IsZero() {
 		from := llmproxy.FirstID(f.From)
@@ -95,5 +143,5 @@ func requestsWhere(f *llmproxy.RequestFilter) (w where) {
 		to := llmproxy.FirstID(f.To)
 		w.and("id < ?", to[:])
 	}
-	return w
+	return w, indexed
 }

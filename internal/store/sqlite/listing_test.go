@@ -30,6 +30,46 @@ func TestAProjectsTokensAreFilteredAndCountedInAnIndexAlone(t *testing.T) {
 	require.Contains(t, planOf(t, s, countActive, project.UUID[:], toMillis(now)), "COVERING INDEX tokens_listing", "spends wait for a bulk revoke")
 }
 
+// TestRequestsComeFromTheIndexThatLeavesFewest: what is rare is looked for among what is rare, whichever of the filters that is.
+func TestRequestsComeFromTheIndexThatLeavesFewest(t *testing.T) {
+	s := openAt(t, filepath.Join(t.TempDir(), "requests.db"))
+	at := time.Now().Truncate(time.Millisecond)
+	var events []*llmproxy.Event
+	for i := range 700 {
+		events = append(events, eventOf(1, 1, at.Add(time.Duration(i)*time.Millisecond), 1))
+	}
+	quiet, cut, failed := events[7], events[77], events[150]
+	quiet.ProjectID.UUID[15], quiet.TokenID.UUID[15] = 2, 2
+	cut.Outcome = llmproxy.Cut
+	failed.Status = 502
+	require.NoError(t, s.Record(t.Context(), events))
+	for name, c := range map[string]struct {
+		f     llmproxy.RequestFilter
+		index string
+		want  *llmproxy.Event
+	}{
+		"200 in a quiet project":     {llmproxy.RequestFilter{ProjectID: quiet.ProjectID, StatusFrom: 200, StatusTo: 201}, "by_project", quiet},
+		"a model in a quiet project": {llmproxy.RequestFilter{ProjectID: quiet.ProjectID, Model: "gpt-4o"}, "by_project", quiet},
+		"a quiet token":              {llmproxy.RequestFilter{TokenID: quiet.TokenID, StatusFrom: 200, StatusTo: 201}, "by_token", quiet},
+		"cut in a busy project":      {llmproxy.RequestFilter{ProjectID: cut.ProjectID, Outcome: llmproxy.Cut}, "by_outcome", cut},
+		"502 in a busy project":      {llmproxy.RequestFilter{ProjectID: cut.ProjectID, Model: "gpt-4o", StatusFrom: 502, StatusTo: 503}, "by_any_status", failed},
+	} {
+		query, args, err := s.requestsQuery(t.Context(), &c.f, llmproxy.Page{})
+		require.NoError(t, err)
+		plan := planOf(t, s, query, args...)
+		require.Contains(t, plan, "ledger_requests_"+c.index+" ", name)
+		require.NotContains(t, plan, "TEMP B-TREE", "%s: it comes in order", name)
+		got, _, err := s.Requests(t.Context(), c.f, llmproxy.Page{})
+		require.NoError(t, err)
+		require.Len(t, got, 1, name)
+		require.Equal(t, c.want.ID, got[0].ID, name)
+	}
+	got, _, err := s.Requests(t.Context(), llmproxy.RequestFilter{ProjectID: cut.ProjectID, StatusFrom: 500, StatusTo: 600}, llmproxy.Page{})
+	require.NoError(t, err)
+	require.Len(t, got, 1)
+	require.Equal(t, failed.ID, got[0].ID)
+}
+
 // planOf is how SQLite goes about a query.
 func planOf(t *testing.T, s *Store, query string, args ...any) (plan string) {
 	t.Helper()
