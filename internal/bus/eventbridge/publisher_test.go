@@ -144,13 +144,13 @@ func TestOnlyWhatWasRefusedIsSentAgain(t *testing.T) {
 
 func TestEntriesThatStayRefusedAreSpilled(t *testing.T) {
 	r := start(t, 0)
-	r.cloud.bus = func(int) fault { return refusesHalf }
-	ids := r.publish(2, 10)
-	// Of two entries the second is refused; alone it is the first, and taken.
+	ids := r.publish(3, 10)
+	r.cloud.refused = ids[1]
 	r.Flush(t.Context())
-	onBus, inQueue, _ := r.places(t, ids)
-	require.Equal(t, 2, onBus)
-	require.Zero(t, inQueue)
+	onBus, inQueue, inLog := r.places(t, ids)
+	require.Equal(t, []int{2, 1, 0}, []int{onBus, inQueue, inLog})
+	require.Equal(t, map[string]int{ids[0]: 1, ids[2]: 1}, r.cloud.taken, "what was taken is not sent again")
+	require.Equal(t, map[string]int{ids[1]: 1}, r.cloud.spilled)
 }
 
 func TestARefusingBusIsGivenUpSoon(t *testing.T) {

@@ -45,6 +45,7 @@ type cloud struct {
 	bus     func(call int) fault // the first call is 1
 	queue   fault
 	bucket  fault
+	refused string     // the id of an event that the bus never takes
 	calls   [][]string // the ids of the entries of each PutEvents
 	bytes   []int      // what its entries weigh
 	taken   map[string]int
@@ -131,7 +132,7 @@ func (c *cloud) putEvents(w http.ResponseWriter, body []byte) {
 		}
 		ids = append(ids, detail.ID)
 		size += len(e.Detail) + len(e.DetailType) + len(e.Source) + 14
-		if e.Source != "llm-proxy" || e.DetailType != "request" || e.EventBusName != "bus" || e.Time == 0 || f == refusesHalf && i%2 == 1 {
+		if e.Source != "llm-proxy" || e.DetailType != "request" || e.EventBusName != "bus" || e.Time == 0 || f == refusesHalf && i%2 == 1 || detail.ID == c.refused {
 			out.FailedEntryCount++
 			out.Entries = append(out.Entries, result{ErrorCode: aws.String("InternalFailure"), ErrorMessage: aws.String("fake")})
 			continue
