@@ -62,12 +62,17 @@ func partialFailures(t template) (broken []string) {
 	return broken
 }
 
-// alarms wants two of each queue that a function empties: one of its dead letters, one of what waits in it.
+// alarms wants two of each queue that a function empties: one of its first dead letter, one of what has waited in it for an hour.
 func alarms(t template) (broken []string) {
+	above := map[string]float64{"ApproximateNumberOfMessagesVisible": 0, "ApproximateAgeOfOldestMessage": 3600}
 	watched := map[string]bool{}
 	t.resources("AWS::CloudWatch::Alarm", func(_ string, r gjson.Result) {
 		p := r.Get("Properties")
-		watched[p.Get("Dimensions.0.Value.Fn\\:\\:GetAtt.0").Str+" "+p.Get("MetricName").Str+" "+r.Get("Condition").Str] = p.Get("AlarmActions").Exists()
+		metric := p.Get("MetricName").Str
+		most, known := above[metric]
+		watched[p.Get("Dimensions.0.Value.Fn\\:\\:GetAtt.0").Str+" "+metric+" "+r.Get("Condition").Str] = known && p.Get("AlarmActions").Exists() &&
+			p.Get("Namespace").Str == "AWS/SQS" && p.Get("Dimensions.#").Int() == 1 && p.Get("Dimensions.0.Name").Str == "QueueName" && p.Get("Statistic").Str == "Maximum" &&
+			p.Get("ComparisonOperator").Str == "GreaterThanThreshold" && p.Get("Threshold").Exists() && p.Get("Threshold").Num == most
 	})
 	t.resources("AWS::Lambda::EventSourceMapping", func(_ string, r gjson.Result) {
 		queue := r.Get("Properties.EventSourceArn.Fn\\:\\:GetAtt.0").Str
