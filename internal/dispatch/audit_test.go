@@ -8,6 +8,7 @@ import (
 	"testing/synctest"
 
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
+	"github.com/sofatutor/llm-proxy/internal/testschema"
 	"github.com/stretchr/testify/require"
 	"github.com/tidwall/gjson"
 )
@@ -91,14 +92,14 @@ func TestAnAuditEventIsPostedAsItsRecord(t *testing.T) {
 }
 
 func TestAuditEventsAreAsTheirSchemaSays(t *testing.T) {
-	schema, met := readSchema(t, "audit-event.schema.json"), map[string]bool{}
+	schema, met := testschema.Read(t, "../../docs/audit-event.schema.json"), map[string]bool{}
 	small := llmproxy.AuditEntry{ID: llmproxy.AuditID{UUID: numbered(9, 0)}, Time: born, Action: "authenticate", Outcome: llmproxy.AuditDone, Actor: llmproxy.Actor{Name: "unknown"}}
 	for _, e := range []*llmproxy.Event{changed(0), small.Event()} {
 		var v any
 		require.NoError(t, json.Unmarshal(e.AppendJSON(nil), &v))
-		require.Empty(t, schema.problems("event", v, met))
+		require.Empty(t, schema.Problems("event", v, met))
 	}
-	for _, path := range schema.paths("event") {
+	for _, path := range schema.Paths("event") {
 		require.True(t, met[path], "%s is described, and no audit event has it", path)
 	}
 }

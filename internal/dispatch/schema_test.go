@@ -1,104 +1,17 @@
 package dispatch
 
 import (
-	"bytes"
 	"encoding/json"
-	"fmt"
 	"net/http"
-	"os"
-	"regexp"
-	"slices"
 	"strings"
 	"testing"
 	"time"
-	"unicode/utf8"
 
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
+	"github.com/sofatutor/llm-proxy/internal/testschema"
 	"github.com/sofatutor/llm-proxy/internal/usage/price"
 	"github.com/stretchr/testify/require"
 )
-
-// jsonSchema is what docs/*.schema.json use of JSON Schema.
-type jsonSchema struct {
-	Schema      string                 `json:"$schema"`
-	Title       string                 `json:"title"`
-	Description string                 `json:"description"`
-	Type        string                 `json:"type"`
-	Required    []string               `json:"required"`
-	Properties  map[string]*jsonSchema `json:"properties"`
-	Additional  *jsonSchema            `json:"additionalProperties"`
-	Enum        []any                  `json:"enum"`
-	Pattern     string                 `json:"pattern"`
-	MinLength   int                    `json:"minLength"`
-	Minimum     *float64               `json:"minimum"`
-	Maximum     *float64               `json:"maximum"`
-}
-
-func readSchema(t *testing.T, name string) *jsonSchema {
-	t.Helper()
-	data, err := os.ReadFile("../../docs/" + name)
-	require.NoError(t, err)
-	d := json.NewDecoder(bytes.NewReader(data))
-	d.DisallowUnknownFields() // a keyword that is not checked below
-	var s jsonSchema
-	require.NoError(t, d.Decode(&s))
-	return &s
-}
-
-// problems says where a value is not as the schema has it. What the schema does not describe is a problem too: it is for readers.
-func (s *jsonSchema) problems(path string, v any, met map[string]bool) (found []string) {
-	met[path] = true
-	add := func(format string, args ...any) { found = append(found, path+": "+fmt.Sprintf(format, args...)) }
-	if len(s.Enum) > 0 && !slices.Contains(s.Enum, v) {
-		add("%v is none of %v", v, s.Enum)
-	}
-	switch v := v.(type) {
-	case string:
-		if s.Type != "string" || utf8.RuneCountInString(v) < s.MinLength || s.Pattern != "" && !regexp.MustCompile(s.Pattern).MatchString(v) {
-			add("%q", v)
-		}
-	case bool:
-		if s.Type != "boolean" {
-			add("%v", v)
-		}
-	case float64:
-		if s.Type != "number" && (s.Type != "integer" || v != float64(int64(v))) || s.Minimum != nil && v < *s.Minimum || s.Maximum != nil && v > *s.Maximum {
-			add("%v", v)
-		}
-	case map[string]any:
-		if s.Type != "object" {
-			add("an object")
-		}
-		for _, name := range s.Required {
-			if _, ok := v[name]; !ok {
-				add("%s is missing", name)
-			}
-		}
-		for name, member := range v {
-			is := s.Properties[name]
-			if is == nil {
-				is = s.Additional
-			}
-			if is == nil {
-				add("%s is not described", name)
-				continue
-			}
-			found = append(found, is.problems(path+"."+name, member, met)...)
-		}
-	default:
-		add("%T", v)
-	}
-	return found
-}
-
-// paths are the names of all that the schema describes.
-func (s *jsonSchema) paths(path string) []string {
-	all := []string{path}
-	for name, member := range s.Properties {
-		all = append(all, member.paths(path+"."+name)...)
-	}
-	return all
-}
 
 // kindsOfEvents are events as they come, with all that one can have among them.
 func kindsOfEvents(t *testing.T) []*llmproxy.Event {
@@ -135,15 +48,15 @@ func kindsOfEvents(t *testing.T) []*llmproxy.Event {
 }
 
 func TestEventsAreAsTheirSchemaSays(t *testing.T) {
-	schema, met := readSchema(t, "event.schema.json"), map[string]bool{}
+	schema, met := testschema.Read(t, "../../docs/event.schema.json"), map[string]bool{}
 	for _, e := range kindsOfEvents(t) {
 		for _, line := range [][]byte{e.AppendJSON(nil), e.AppendMeta(nil)} {
 			var v any
 			require.NoError(t, json.Unmarshal(line, &v))
-			require.Empty(t, schema.problems("event", v, met), "%s", line)
+			require.Empty(t, schema.Problems("event", v, met), "%s", line)
 		}
 	}
-	for _, path := range schema.paths("event") {
+	for _, path := range schema.Paths("event") {
 		require.True(t, met[path], "%s is described, and no event has it", path)
 	}
 }
@@ -158,6 +71,6 @@ func TestTheSchemaRefusesWhatIsNoEvent(t *testing.T) {
 		require.NotEqual(t, good, bad, change)
 		var v any
 		require.NoError(t, json.Unmarshal([]byte(bad), &v))
-		require.NotEmpty(t, readSchema(t, "event.schema.json").problems("event", v, map[string]bool{}), to)
+		require.NotEmpty(t, testschema.Read(t, "../../docs/event.schema.json").Problems("event", v, map[string]bool{}), to)
 	}
 }
