@@ -23,6 +23,7 @@ import (
 	"github.com/sofatutor/llm-proxy/internal/bus/spool"
 	"github.com/sofatutor/llm-proxy/internal/dispatch"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
+	"github.com/sofatutor/llm-proxy/internal/testlog"
 )
 
 // dataWith makes a data folder whose spool has so many events of an ended server, and returns their ids.
@@ -148,6 +149,54 @@ func TestADispatcherFollowsUntilItIsStopped(t *testing.T) {
 	stop()
 	require.NoError(t, <-ended)
 	require.ElementsMatch(t, ids, h.ids())
+}
+
+// TestDispatchersRunBesideEachOther: three over one spool that is written meanwhile, of which one stops, one cannot deliver, and one goes on;
+// each has a cursor of its own and in the end has brought everything.
+func TestDispatchersRunBesideEachOther(t *testing.T) {
+	dir, ids := dataWith(t, 10)
+	steady, stopped, failing := newHook(t), newHook(t), newHook(t)
+	failing.set(http.StatusServiceUnavailable)
+	run := func(name string, to *hook) (stop func()) {
+		ctx, cancel := context.WithCancel(t.Context())
+		ended := make(chan error, 1)
+		cmd := newRoot()
+		t.Setenv("LLM_PROXY_WEBHOOK_URL", to.URL)
+		cmd.SetArgs([]string{"dispatcher", "--service", "webhook", "--name", name, "--data-dir", dir, "--metrics-addr", freeAddr(t)})
+		var talk testlog.Buffer
+		cmd.SetErr(&talk)
+		go func() { ended <- cmd.ExecuteContext(ctx) }()
+		require.Eventually(t, func() bool { return strings.Contains(talk.String(), "delivers events") || len(ended) > 0 }, patience, time.Millisecond) // it has read its settings
+		require.Empty(t, ended, talk.String())
+		return func() {
+			cancel()
+			require.NoError(t, <-ended, talk.String())
+		}
+	}
+	distinct := func(h *hook) []string { return slices.Compact(h.ids()) } // one that is stopped right behind a call sends it again
+	all := func(h *hook, n int) {
+		t.Helper()
+		require.Eventually(t, func() bool { return len(distinct(h)) == n }, patience, 5*time.Millisecond)
+	}
+	stopSteady, stopStopped, stopFailing := run("steady", steady), run("stopped", stopped), run("failing", failing)
+	all(steady, 10)
+	all(stopped, 10)
+	stopStopped()
+	publish(t, dir, 20, &ids)
+	all(steady, 30)
+	require.Len(t, distinct(stopped), 10)
+	require.Empty(t, failing.ids())
+	failing.set(0)
+	stopAgain := run("stopped", stopped)
+	all(stopped, 30)
+	all(failing, 30)
+	stopSteady()
+	stopFailing()
+	stopAgain()
+	for _, h := range []*hook{steady, stopped, failing} {
+		require.ElementsMatch(t, ids, distinct(h))
+	}
+	require.Len(t, steady.ids(), 30, "what the others do sends it nothing again")
 }
 
 func TestDeadLettersAreListedShownAndSentAgain(t *testing.T) {

@@ -284,6 +284,32 @@ func TestASyncThatFailsIsDegradedUntilOneSucceeds(t *testing.T) {
 	}
 }
 
+// TestAPublishWaitsForTheDiskWhereItIsToldTo: what cannot be synced is known when Publish returns, or is not asked to be yet.
+func TestAPublishWaitsForTheDiskWhereItIsToldTo(t *testing.T) {
+	for mode, waits := range map[SyncMode]bool{SyncAlways: true, SyncMode(time.Hour): false, SyncNever: false} {
+		t.Run(mode.String(), func(t *testing.T) {
+			s, err := Open(Config{Dir: t.TempDir(), Sync: mode})
+			require.NoError(t, err)
+			s.mu.Lock()
+			whole := s.active.file
+			r, w, err := os.Pipe() // can be written and not synced
+			require.NoError(t, err)
+			s.active.file = w
+			s.mu.Unlock()
+			for range 50 { // a pipe holds them
+				s.Publish(&llmproxy.Event{Path: "/v1/models"})
+				require.Equal(t, waits, s.Stats().Degraded != "")
+			}
+			s.mu.Lock()
+			s.active.file = whole
+			s.mu.Unlock()
+			require.NoError(t, r.Close())
+			require.NoError(t, w.Close())
+			require.NoError(t, s.Close())
+		})
+	}
+}
+
 func TestALockWhoseFileWasRemovedIsTakenAnew(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "lock")
 	first, err := tryLock(path)
