@@ -214,6 +214,15 @@ func TestTheEventsOfATimeAreDeliveredOnceMore(t *testing.T) {
 	require.ElementsMatch(t, append(ids, ids...), h.ids())
 	require.Contains(t, h.bodies[59], `"body"`, "the spool has the bodies")
 
+	whole := hour
+	for _, of := range [][2]time.Duration{{-2 * time.Hour, -time.Hour}, {time.Hour, 2 * time.Hour}} {
+		hour = []string{"--from", time.Now().Add(of[0]).Format(time.RFC3339), "--to", time.Now().Add(of[1]).Format(time.RFC3339)}
+		said, err = replay("--file-event-log", log)
+		require.NoError(t, err)
+		require.Equal(t, "delivered 0, dead 0\n", said, "no event is of that time")
+	}
+	hour = whole
+
 	require.NoError(t, os.RemoveAll(filepath.Join(dir, "spool")))
 	said, err = replay()
 	require.NoError(t, err)
