@@ -33,13 +33,13 @@ func (p *parts) openBus(ctx context.Context, s *settings, cloud *cloud, log *zap
 	closers.add("spool", p.spool.Close)
 	p.metrics.watchSpool(p.spool.Stats)
 	if s.EventLog != "" {
-		if p.eventLog, err = openEventLog(ctx, s, p.spool, log, closers); err != nil {
+		if p.eventLog, err = openEventLog(ctx, s, p.spool, p.prices(), log, closers); err != nil {
 			return nil, err
 		}
 		p.metrics.watchDestination(eventLogName, p.eventLog.stats, p.destinations)
 	}
 	if p.books != nil && s.Ledger {
-		if p.ledger, err = openLedger(ctx, s, p.books, p.spool, log, closers); err != nil {
+		if p.ledger, err = openLedger(ctx, s, p.books, p.spool, p.prices(), log, closers); err != nil {
 			return nil, err
 		}
 		p.metrics.watchDestination(ledgerName, p.ledger.stats, p.destinations)

@@ -25,6 +25,7 @@ type deliverer struct {
 	deadLetters string
 	open        func() (dispatch.Destination, error)
 	spool       *spool.Spool
+	prices      *price.Table
 	log         *zap.Logger
 
 	delivery atomic.Pointer[delivery] // nil while another process delivers
@@ -45,12 +46,12 @@ const (
 )
 
 // openEventLog delivers to the file that the settings name.
-func openEventLog(ctx context.Context, s *settings, from *spool.Spool, log *zap.Logger, closers *closers) (*deliverer, error) {
+func openEventLog(ctx context.Context, s *settings, from *spool.Spool, prices *price.Table, log *zap.Logger, closers *closers) (*deliverer, error) {
 	if info, err := os.Stat(filepath.Dir(s.EventLog)); err != nil || !info.IsDir() {
 		return nil, usageError("%s: the folder %s is not there, make it first", settingName("LLM_PROXY_EVENT_LOG"), filepath.Dir(s.EventLog))
 	}
 	return startDeliverer(ctx, &deliverer{
-		name: eventLogName, kind: eventLogName, title: "event log", deadLetters: dispatch.DeadLettersPath(s.DataDir, eventLogName), spool: from, log: log,
+		name: eventLogName, kind: eventLogName, title: "event log", deadLetters: dispatch.DeadLettersPath(s.DataDir, eventLogName), spool: from, prices: prices, log: log,
 		open: func() (dispatch.Destination, error) {
 			return dispatch.Open(eventLogName, dispatch.Settings{File: dispatch.FileConfig{Path: s.EventLog}})
 		},
@@ -61,9 +62,9 @@ func openEventLog(ctx context.Context, s *settings, from *spool.Spool, log *zap.
 const ledgerName = "ledger"
 
 // openLedger delivers to the ledger, wherever that is kept.
-func openLedger(ctx context.Context, s *settings, store dispatch.LedgerStore, from *spool.Spool, log *zap.Logger, closers *closers) (*deliverer, error) {
+func openLedger(ctx context.Context, s *settings, store dispatch.LedgerStore, from *spool.Spool, prices *price.Table, log *zap.Logger, closers *closers) (*deliverer, error) {
 	return startDeliverer(ctx, &deliverer{
-		name: ledgerName, kind: ledgerName, title: "ledger", deadLetters: dispatch.DeadLettersPath(s.DataDir, ledgerName), spool: from, log: log,
+		name: ledgerName, kind: ledgerName, title: "ledger", deadLetters: dispatch.DeadLettersPath(s.DataDir, ledgerName), spool: from, prices: prices, log: log,
 		open: func() (dispatch.Destination, error) {
 			return dispatch.Open(ledgerName, dispatch.Settings{Ledger: dispatch.LedgerConfig{Store: store}})
 		},
@@ -97,7 +98,7 @@ func (e *deliverer) takeOver() error {
 		return err
 	}
 	e.delivery.Store(&delivery{follower, dispatch.New(dispatch.Config{
-		Name: e.name, Kind: e.kind, Source: follower, Destination: destination, DeadLetters: e.deadLetters, Log: e.log, Meter: dispatch.Meter(price.Embedded()),
+		Name: e.name, Kind: e.kind, Source: follower, Destination: destination, DeadLetters: e.deadLetters, Log: e.log, Meter: dispatch.Meter(e.prices),
 	})})
 	return nil
 }

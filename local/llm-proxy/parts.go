@@ -13,6 +13,7 @@ import (
 	"github.com/sofatutor/llm-proxy/internal/manage"
 	"github.com/sofatutor/llm-proxy/internal/provider"
 	"github.com/sofatutor/llm-proxy/internal/proxy"
+	"github.com/sofatutor/llm-proxy/internal/usage/price"
 )
 
 // maxUnknownPerMinute is how many unknown tokens one source may try before it is turned away without asking the store.
@@ -93,6 +94,14 @@ func openParts(ctx context.Context, s *settings, withDemo bool, log *zap.Logger,
 	p.health = &healthChecks{ping: p.store.Ping, events: p.eventTrouble, log: log}
 	closers.add("proxy", func() error { p.proxy.Close(); return nil })
 	return p, nil
+}
+
+// prices is what models cost. Those of the demo provider, which bills nobody, cost what OpenAI's do: whoever tries the proxy sees figures.
+func (p *parts) prices() *price.Table {
+	if p.demoToken == "" {
+		return price.Embedded()
+	}
+	return price.Embedded().WithLike(demoProvider, "openai")
 }
 
 func loadProviders(ctx context.Context, s *settings, withDemo bool, closers *closers) (*provider.Set, error) {

@@ -154,6 +154,25 @@ func TestTheEmbeddedTableHasTheModelsOfItsProviders(t *testing.T) {
 	require.False(t, ok)
 }
 
+func TestAStandInCostsWhatItStandsInFor(t *testing.T) {
+	ask := func(prices *Table, model string) *float64 {
+		e := call("demo", model, llmproxy.Usage{Input: n(1000), Output: n(1000)}, llmproxy.UsageDetails{})
+		prices.Fill(e)
+		return e.Usage.CostUSD
+	}
+	prices := Embedded().WithLike("demo", "openai")
+	require.InDelta(t, 0.0125, *ask(prices, "gpt-4o"), 1e-13)
+	require.Nil(t, ask(prices, "claude-3-5-haiku-latest"), "another provider's model is none that it stands in for")
+	require.Nil(t, ask(Embedded(), "gpt-4o"), "without that it has no prices")
+
+	path := filepath.Join(t.TempDir(), "prices.yaml")
+	require.NoError(t, os.WriteFile(path, []byte("demo/gpt-4o: {input_cost_per_token: 0, output_cost_per_token: 0}\n"), 0o600))
+	prices, err := prices.WithFile(path)
+	require.NoError(t, err)
+	require.Zero(t, *ask(prices, "gpt-4o"), "prices of its own come first")
+	require.NotNil(t, ask(prices, "gpt-4o-mini"))
+}
+
 func TestAFileOverridesKeyByKey(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "prices.yaml")
 	require.NoError(t, os.WriteFile(path, []byte("gpt-4o:\n  output_cost_per_token: 2e-05\n  cache_read_input_token_cost: null\nlocal/llama: {input_cost_per_token: 1e-06, output_cost_per_token: 0}\n"), 0o600))

@@ -25,8 +25,9 @@ type model struct {
 
 // Table is what models cost. It is not changed after it was made, and safe for concurrent use.
 type Table struct {
-	lines string           // of prices.txt, sorted by name; looked up as they are, so that they cost nothing before
-	own   map[string]model // what a file says, each with the rest of what the lines say of that model
+	lines string            // of prices.txt, sorted by name; looked up as they are, so that they cost nothing before
+	own   map[string]model  // what a file says, each with the rest of what the lines say of that model
+	like  map[string]string // a provider that has no prices of its own, and the one by whose prices it goes
 }
 
 // prices.txt has a line for each model: name, tab, provider, tab, and name=USD of each price with a space between them. The first says
@@ -108,13 +109,23 @@ func (t *Table) WithFile(path string) (*Table, error) {
 	return changed, nil
 }
 
+// WithLike returns the table in which a provider's models cost what another's of the same name do, such as those of a stand-in for it.
+func (t *Table) WithLike(provider, other string) *Table {
+	like := maps.Clone(t.like)
+	if like == nil {
+		like = map[string]string{}
+	}
+	like[provider] = other
+	return &Table{lines: t.lines, own: t.own, like: like}
+}
+
 // known are the prices that a usage can be multiplied with; write.go keeps the same ones.
 var known = sync.OnceValue(func() *regexp.Regexp {
 	return regexp.MustCompile(`^((in|out)put_cost_per_((audio_|image_|reasoning_)?token|second|character)|cache_(read|creation)_input(_audio|_image)?_token_cost)(_above_(1hr|12hr))?(_above_\d+k_tokens)?(_batches|_flex|_priority)?$|^search_context_cost_per_query$`)
 })
 
 func (t *Table) with(models map[string]map[string]any) (*Table, error) {
-	changed := &Table{lines: t.lines, own: maps.Clone(t.own)}
+	changed := &Table{lines: t.lines, own: maps.Clone(t.own), like: t.like}
 	if changed.own == nil {
 		changed.own = make(map[string]model, len(models))
 	}
@@ -159,8 +170,8 @@ var decimal = sync.OnceValue(func() *regexp.Regexp {
 // maxPrice is more than any unit costs: a larger number is meant for a million units.
 var maxPrice = big.NewRat(10, 1)
 
-// find returns the model's prices, under the name with its provider or under the name alone if it is that provider's. A fine-tuned
-// model, ft:base:organisation:name:id, is found under ft:base.
+// find returns the model's prices, under the name with its provider or under the name alone if it is that provider's; without any, those of
+// the provider by whose prices it goes. A fine-tuned model, ft:base:organisation:name:id, is found under ft:base.
 func (t *Table) find(provider, name string) (model, bool) {
 	if name == "" {
 		return model{}, false
@@ -168,6 +179,14 @@ func (t *Table) find(provider, name string) (model, bool) {
 	if parts := strings.SplitN(name, ":", 3); len(parts) == 3 && parts[0] == "ft" {
 		name = "ft:" + parts[1]
 	}
+	m, ok := t.of(provider, name)
+	if other := t.like[provider]; !ok && other != "" {
+		m, ok = t.of(other, name)
+	}
+	return m, ok
+}
+
+func (t *Table) of(provider, name string) (model, bool) {
 	if m, ok := t.model(provider + "/" + name); ok {
 		return m, true
 	}
