@@ -33,7 +33,7 @@ test('the page of a token has its caps, its usage, its requests and what was don
   await page.getByRole('link', { name: 'Demo' }).waitFor();
 
   const usage = page.getByRole('region', { name: 'Usage' });
-  await usage.getByRole('img', { name: 'Requests by hour' }).waitFor();
+  await usage.getByRole('figure', { name: 'Requests by hour' }).waitFor();
   await usage.locator('.recharts-bar-rectangle path').first().waitFor();
   expect(await usage.locator('dd').first().innerText()).toBe('2');
   const requests = page.getByRole('region', { name: 'Recent requests' });
@@ -46,7 +46,7 @@ test('the page of a token has its caps, its usage, its requests and what was don
   await checkAccessibility(page);
 
   await usage.getByText('30d', { exact: true }).click();
-  await usage.getByRole('img', { name: 'Requests by day' }).waitFor();
+  await usage.getByRole('figure', { name: 'Requests by day' }).waitFor();
   await atAddress(page, 'range=30d');
 
   await page.getByRole('button', { name: 'Revoke' }).click();

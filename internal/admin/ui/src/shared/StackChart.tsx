@@ -4,18 +4,18 @@ import { AreaChart, BarChart, ChartTooltip } from '@mantine/charts';
 import { ColorSwatch, Group, Text } from '@mantine/core';
 import type { ComponentProps, ReactNode } from 'react';
 
-import type { Point } from './figures';
+import type { Point } from './points';
 
 interface Props {
   label: string; // says what it shows to who does not see it
   points: Point[];
-  series: { name: string; label: string }[];
+  series: { name: string; label: string; color?: string }[]; // without a colour it has one of the row's
   when: (start: string) => string;
   format: (value: number) => string;
 }
 
 const colors = ['indigo.6', 'teal.6', 'orange.6', 'grape.6', 'cyan.6', 'pink.6', 'gray.6'];
-const coloured = (series: Props['series']) => series.map((one, i) => ({ ...one, color: colors[i % colors.length]! }));
+const coloured = (series: Props['series']) => series.map((one, i) => ({ ...one, color: one.color ?? colors[i % colors.length]! }));
 
 /** What both have in common: no animation, and texts that are made of names, never of markup. */
 function common({ points, series, when, format }: Props) {

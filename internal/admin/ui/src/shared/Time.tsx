@@ -13,10 +13,11 @@ export function useNow(seconds: number): Date {
   return now;
 }
 
-/** A moment seen from now, with the exact one on hover and for readers of the page's text. */
+/** A moment that has been, seen from now, with the exact one on hover and for readers of the page's text. */
 export function Time({ at }: { at: string | undefined }) {
   const now = useNow(30);
-  return at ? <time dateTime={at} title={formatTime(at)}>{formatRelative(at, now)}</time> : <Text span c="dimmed" inherit>never</Text>;
+  const seen = at && new Date(at) > now ? new Date(at) : now; // what was read since the last tick is no future
+  return at ? <time dateTime={at} title={formatTime(at)}>{formatRelative(at, seen)}</time> : <Text span c="dimmed" inherit>never</Text>;
 }
 
 /** What is left until a moment, counting down. */

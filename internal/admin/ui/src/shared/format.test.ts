@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest';
 
-import { formatBytes, formatCost, formatCostOf, formatCount, formatDuration, formatLeft, formatShare, formatShort } from './format';
+import { formatBytes, formatCost, formatCostOf, formatCount, formatDuration, formatLeft, formatShare, formatShort, formatWhole } from './format';
 
 test('what is not known is never 0', () => {
   for (const format of [formatCount, formatShort, formatCost, formatDuration, formatBytes]) {
@@ -29,6 +29,10 @@ describe('cost', () => {
 test.each([[0, '0 ms'], [0.25, '250 µs'], [1.25, '1.3 ms'], [12.4, '12 ms'], [999, '999 ms'], [999.6, '1.00 s'], [1240, '1.24 s'], [12_340, '12.3 s'], [59_996, '1 min 0 s'], [125_000, '2 min 5 s']])(
   '%d ms is %s', (ms, text) => expect(formatDuration(ms)).toBe(text),
 );
+
+test('whole milliseconds that the API leaves out are fewer than one', () => {
+  expect([formatWhole(undefined), formatWhole(0), formatWhole(1), formatWhole(1500)]).toEqual(['< 1 ms', '< 1 ms', '1 ms', '1.50 s']);
+});
 
 test.each([[0, ''], [-5, ''], [10, '10 s'], [70, '1 min 10 s'], [3600, '1 h'], [3661, '1 h 1 min'], [90_000, '1 d 1 h']])('%d s are left as "%s"', (seconds, text) => {
   const now = new Date('2026-11-24T12:00:00Z');

@@ -43,6 +43,9 @@ export function formatCostOf(sum: { cost_usd?: number; priced?: number; requests
   return priced < sum.requests ? `${cost} for ${formatCount(priced)} of ${formatCount(sum.requests)}` : cost;
 }
 
+/** Whole milliseconds of a request, which the API leaves out where there is none. */
+export const formatWhole = (ms: number | undefined) => (ms ? formatDuration(ms) : '< 1 ms');
+
 /** Milliseconds → "850 µs", "12 ms", "1.24 s", "2 min 5 s" */
 export function formatDuration(ms: number | undefined | null): string {
   if (ms == null) {

@@ -37,3 +37,8 @@ export function useProjectNames(): Names {
 
 /** A name, or how the id begins. */
 export const nameOf = (names: Names, id: string) => names[id] || `${id.slice(0, 8)}…`;
+
+/** The name of a project, its id where it has none any more. */
+export function ProjectName({ id }: { id: string }) {
+  return <span className="wrap" title={id}>{nameOf(useProjectNames(), id)}</span>;
+}

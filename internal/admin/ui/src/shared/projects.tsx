@@ -3,6 +3,7 @@ import { useDebouncedValue } from '@mantine/hooks';
 import { useState } from 'react';
 
 import { $api, type Schemas } from '../api/client';
+import { nameOf } from './names';
 
 const remembered = { staleTime: 60_000 }; // milliseconds; a change made here is seen at once all the same
 
@@ -12,12 +13,6 @@ export function useProject(id: string | undefined): Schemas['Project'] | undefin
   const among = newest.data?.find((p) => p.project_id === id);
   const asked = $api.useQuery('get', '/manage/projects/{id}', { params: { path: { id: id ?? '' } } }, { ...remembered, enabled: !!id && newest.isSuccess && !among });
   return among ?? asked.data;
-}
-
-/** The name of a project; its id where it has none any more. */
-export function ProjectName({ id }: { id: string }) {
-  const project = useProject(id);
-  return <span className="wrap" title={id}>{project?.name ?? id}</span>;
 }
 
 interface Props extends Omit<SelectProps, 'data' | 'value' | 'onChange' | 'searchable' | 'filter'> {
@@ -32,10 +27,10 @@ export function ProjectSelect({ value, onChange, ...props }: Props) {
   const chosen = useProject(value);
   const searching = !!q && q !== chosen?.name;
   const found = $api.useQuery('get', '/manage/projects', searching ? { params: { query: { q } } } : {}, remembered);
-  const projects = [...(chosen && !found.data?.some((p) => p.project_id === chosen.project_id) ? [chosen] : []), ...(found.data ?? [])];
+  const projects = (found.data ?? []).filter((p) => p.project_id !== value).map((p) => ({ value: p.project_id, label: p.name }));
   return (
     <Select
-      searchable data={projects.map((p) => ({ value: p.project_id, label: p.name }))} value={chosen ? chosen.project_id : null} onChange={(id) => onChange(id ?? undefined)}
+      searchable data={value ? [{ value, label: chosen?.name ?? nameOf({}, value) }, ...projects] : projects} value={value ?? null} onChange={(id) => onChange(id ?? undefined)}
       onSearchChange={setTyped} filter={({ options }) => options} // the server has done it
       nothingFoundMessage={found.isFetching ? 'Searching' : 'No project is called that'} {...props}
     />

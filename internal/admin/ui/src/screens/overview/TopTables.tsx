@@ -7,7 +7,7 @@ import { $api } from '../../api/client';
 import { formatCostOf, formatShort } from '../../shared/format';
 import { ProblemAlert } from '../../shared/ProblemAlert';
 import { TableSkeleton } from '../../shared/Skeletons';
-import { nameOf, useProjectNames, useTokenNames } from '../../shared/useNames';
+import { nameOf, useProjectNames, useTokenNames } from '../../shared/names';
 import { formatUsageOf } from './figures';
 import { refresh } from './OverviewScreen';
 import { sizes, type Size } from './search';

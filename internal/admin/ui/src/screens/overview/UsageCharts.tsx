@@ -1,21 +1,19 @@
 import { Group, Paper, SegmentedControl, Skeleton, Stack, Text, Title } from '@mantine/core';
 import { keepPreviousData } from '@tanstack/react-query';
 import { getRouteApi } from '@tanstack/react-router';
-import dayjs from 'dayjs';
-import utc from 'dayjs/plugin/utc';
 import { lazy, Suspense, type ReactNode } from 'react';
 
 import { $api, type Schemas } from '../../api/client';
 import { formatCount, formatDuration } from '../../shared/format';
 import { ProblemAlert } from '../../shared/ProblemAlert';
-import { nameOf, useProjectNames, useTokenNames } from '../../shared/useNames';
-import { groupOf, groupsOf, measures, pointsOver, type Group as Of, type Measure } from './figures';
+import { nameOf, useProjectNames, useTokenNames } from '../../shared/names';
+import { momentText, pointsOver } from '../../shared/points';
+import { groupOf, groupsOf, measures, type Group as Of, type Measure } from './figures';
 import { refresh } from './OverviewScreen';
 import { stacks, type Stack as By } from './search';
 
-dayjs.extend(utc);
-const StackChart = lazy(() => import('./StackChart').then((m) => ({ default: m.StackChart })));
-const TimesChart = lazy(() => import('./StackChart').then((m) => ({ default: m.TimesChart })));
+const StackChart = lazy(() => import('../../shared/StackChart').then((m) => ({ default: m.StackChart })));
+const TimesChart = lazy(() => import('../../shared/StackChart').then((m) => ({ default: m.TimesChart })));
 const route = getRouteApi('/overview');
 
 /** How many groups have a colour of their own; the others are one. */
@@ -32,8 +30,7 @@ export function UsageCharts({ period, bucket, usage }: { period: { from: string;
   const data = grouped.data?.group_by[0] === dimension ? grouped.data : undefined; // what was shown before is of another dimension
   const groups = data ? groupsOf(data, dimension) : [];
   const label = useLabels(by, groups);
-  // Hours are those of the browser's zone, days are those of the ledger.
-  const when = (start: string) => (bucket === 'hour' ? dayjs(start).format('MM-DD HH:mm') : dayjs.utc(start).format('YYYY-MM-DD'));
+  const when = momentText(bucket);
   // A chart reads its figures by path, in which a dot is none of a name's: gpt-4.1 is not a 1 within gpt-4.
   const names = new Map(groups.map(({ key }, i) => [key, `group${i}`]));
   const series = groups.map((group) => ({ name: names.get(group.key)!, label: label(group) }));

@@ -97,24 +97,6 @@ export const measures = {
 };
 export type Measure = keyof typeof measures;
 
-/** A point of a chart: its time, and its figures by the names of their series. */
-export type Point = { start: string } & Record<string, string | number | null>;
-
-/** The hours or days of a period, each with what its rows say; those without a row have nothing. */
-export function pointsOver(usage: Schemas['Usage'], fill: (rows: Schemas['UsageRow'][]) => Record<string, number | null>): Point[] {
-  const step = usage.bucket === 'day' ? 24 * hour : hour;
-  const rows = new Map<number, Schemas['UsageRow'][]>();
-  for (const row of usage.rows) {
-    const at = Date.parse(row.start ?? usage.from);
-    rows.set(at, [...(rows.get(at) ?? []), row]);
-  }
-  const points: Point[] = [];
-  for (let at = Math.floor(Date.parse(usage.from) / step) * step; at < Date.parse(usage.to); at += step) {
-    points.push({ start: new Date(at).toISOString(), ...fill(rows.get(at) ?? []) });
-  }
-  return points;
-}
-
 /** The groups of an answer in the order of their size over the whole time: the API has them so in each hour, the others last. */
 export function groupsOf(usage: Schemas['Usage'], by: Dimension): Group[] {
   const groups = new Map<string, Group & { size: number }>();

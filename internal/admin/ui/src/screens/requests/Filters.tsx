@@ -1,11 +1,13 @@
 import { Autocomplete, Button, Group, Select, TextInput } from '@mantine/core';
-import { useDebouncedCallback, useDebouncedValue } from '@mantine/hooks';
+import { useDebouncedValue } from '@mantine/hooks';
 import { IconSearch } from '@tabler/icons-react';
 import { keepPreviousData } from '@tanstack/react-query';
-import { useEffect, useState } from 'react';
+import { useState } from 'react';
 
 import { $api } from '../../api/client';
-import { nameOf, useProjectNames, useTokenNames } from '../../shared/useNames';
+import { nameOf, useTokenNames } from '../../shared/names';
+import { ProjectSelect } from '../../shared/projects';
+import { useTyped } from '../../shared/useTyped';
 import { isID, outcomes, statuses, type RequestsSearch } from './search';
 
 /** What narrows the list. All of it stands in the address. */
@@ -15,7 +17,7 @@ export function Filters({ search, go }: { search: RequestsSearch; go: (change: R
   return (
     <Group gap="sm" align="flex-end">
       <ByID onOpen={(id) => go({ open: id })} />
-      <ProjectSelect value={search.project_id} onChange={(project_id) => go({ project_id, token_id: undefined })} />
+      <ProjectSelect w={180} label="Project" placeholder="any" clearable value={search.project_id} onChange={(project_id) => go({ project_id, token_id: undefined })} />
       <TokenSelect value={search.token_id} project={search.project_id} onChange={(token_id) => go({ token_id })} />
       <ModelField value={search.model} onChange={(model) => go({ model })} />
       <Select w={120} label="Status" placeholder="any" clearable searchable data={one(search.status, statuses)} value={search.status ?? null} onChange={(status) => go({ status: status ?? undefined })} />
@@ -42,17 +44,6 @@ function ByID({ onOpen }: { onOpen: (id: string) => void }) {
   );
 }
 
-function ProjectSelect({ value, onChange }: { value: string | undefined; onChange: (id: string | undefined) => void }) {
-  const names = useProjectNames();
-  const data = Object.entries(names).map(([id, label]) => ({ value: id, label: label }));
-  return (
-    <Select
-      w={180} label="Project" placeholder="any" clearable searchable limit={100} nothingFoundMessage="None is called that" value={value ?? null}
-      data={value && !names[value] ? [{ value, label: nameOf(names, value) }, ...data] : data} onChange={(id) => onChange(id ?? undefined)}
-    />
-  );
-}
-
 /** Finds a token by a part of its name: there may be very many. */
 function TokenSelect({ value, project, onChange }: { value: string | undefined; project: string | undefined; onChange: (id: string | undefined) => void }) {
   const [typed, setTyped] = useState('');
@@ -72,14 +63,11 @@ function TokenSelect({ value, project, onChange }: { value: string | undefined; 
 }
 
 function ModelField({ value, onChange }: { value: string | undefined; onChange: (model: string | undefined) => void }) {
-  const [text, setText] = useState(value ?? '');
-  useEffect(() => setText(value ?? ''), [value]);
-  const tell = useDebouncedCallback((model: string) => onChange(model || undefined), 500);
+  const [text, type] = useTyped(value ?? '', (model) => onChange(model || undefined));
   const { data } = $api.useQuery('get', '/manage/usage', { params: { query: { group_by: ['model'], top: 50 } } }, { staleTime: 60_000 });
   return (
     <Autocomplete
-      w={180} label="Model" placeholder="any" clearable maxLength={200} data={[...new Set((data?.rows ?? []).flatMap(({ model }) => model ?? []))]} value={text}
-      onChange={(next) => { setText(next); tell(next.trim()); }}
+      w={180} label="Model" placeholder="any" clearable maxLength={200} data={[...new Set((data?.rows ?? []).flatMap(({ model }) => model ?? []))]} value={text} onChange={type}
     />
   );
 }

@@ -7,7 +7,7 @@ import { CopyButton } from '../../shared/CopyButton';
 import { formatBytes, formatCost, formatCount, formatTime, unknown } from '../../shared/format';
 import { ProblemAlert } from '../../shared/ProblemAlert';
 import { StatusBadge } from '../../shared/StatusBadge';
-import { nameOf, useTokenNames, type Names } from '../../shared/useNames';
+import { nameOf, useTokenNames, type Names } from '../../shared/names';
 import { outcomeText, toneOf } from './columns';
 import { outcomes } from './search';
 import { Timeline } from './Timeline';

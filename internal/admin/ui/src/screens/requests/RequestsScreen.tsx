@@ -1,13 +1,15 @@
 import { Button, Menu, Stack, Text } from '@mantine/core';
 import { IconDownload } from '@tabler/icons-react';
-import { getRouteApi } from '@tanstack/react-router';
+import { getRouteApi, useSearch } from '@tanstack/react-router';
 
 import { usePages } from '../../api/pages';
 import { Page } from '../../app/Page';
 import { DataTable } from '../../shared/DataTable';
 import { EmptyState } from '../../shared/EmptyState';
-import { TimeRangePicker, useTimeRange } from '../../shared/TimeRangePicker';
-import { useProjectNames, useTokenNames } from '../../shared/useNames';
+import { useHeldRange, type HeldRange } from '../../shared/heldRange';
+import { TimeRangePicker } from '../../shared/TimeRangePicker';
+import { useProjectNames, useTokenNames } from '../../shared/names';
+import { defaultPreset, type RangeSearch } from '../../shared/timeRange';
 import { requestColumns } from './columns';
 import { Filters } from './Filters';
 import { RequestDrawer } from './RequestDrawer';
@@ -18,7 +20,8 @@ const route = getRouteApi('/requests');
 export function RequestsScreen() {
   const search = route.useSearch();
   const navigate = route.useNavigate();
-  const range = useTimeRange();
+  const { range: preset = defaultPreset } = useSearch({ from: '__root__' }) as RangeSearch;
+  const range = useHeldRange();
   const go = (change: RequestsSearch) => void navigate({ search: (old) => ({ ...old, ...change }) });
   const pages = usePages('/manage/requests', queryOf(search, range));
   const projects = useProjectNames();
@@ -31,7 +34,7 @@ export function RequestsScreen() {
       <Filters search={search} go={go} />
       <DataTable
         label="Requests" pages={pages} id="id" columns={requestColumns({ projects, tokens, onOpen: ({ id }) => go({ open: id }) })} onRowClick={({ id }) => go({ open: id })}
-        empty={filtered || range.preset !== '30d' ? (
+        empty={filtered || range.to || preset !== '30d' ? (
           <Stack align="flex-start">
             <Text>{filtered ? 'No request fits.' : 'No request in this time.'}</Text>
             <Button variant="default" onClick={longest}>Look at 30 days</Button>
@@ -48,7 +51,7 @@ export function RequestsScreen() {
 }
 
 /** Links, not scripts: the browser writes the file while it comes, however large it is. */
-function Export(props: { search: RequestsSearch; range: { from: Date; to: Date } }) {
+function Export(props: { search: RequestsSearch; range: HeldRange }) {
   return (
     <Menu position="bottom-end">
       <Menu.Target><Button variant="default" leftSection={<IconDownload size={16} />}>Export</Button></Menu.Target>

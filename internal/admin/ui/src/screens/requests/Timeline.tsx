@@ -1,7 +1,7 @@
 import { Text, Title } from '@mantine/core';
 
 import type { Schemas } from '../../api/client';
-import { formatDuration } from '../../shared/format';
+import { formatWhole } from '../../shared/format';
 import { stretchesOf } from './stretches';
 import classes from './Timeline.module.css';
 
@@ -14,14 +14,14 @@ export function Timeline({ timing }: { timing: Schemas['Timing'] }) {
     <section aria-label="Timeline">
       <Title order={3} size="h5" mb="xs">Timeline</Title>
       <dl className={classes.rows}>
-        {stretches.map(({ label, from, ms }) => (
+        {stretches.map(({ label, from, ms, maybe }) => (
           <div key={label} className={classes.row}>
             <Text component="dt" size="sm">{label}</Text>
             <Text component="dd" size="sm" m={0} className={classes.value}>
               <span className={classes.track} aria-hidden>
                 {ms !== undefined && <span className={classes.bar} style={{ insetInlineStart: share(from), width: share(ms) }} />}
               </span>
-              {ms === undefined ? 'unknown, or below 1 ms' : formatDuration(ms)}
+              {ms === undefined && maybe ? 'none, or < 1 ms' : formatWhole(ms)}
             </Text>
           </div>
         ))}

@@ -2,9 +2,9 @@ import { Anchor, Text } from '@mantine/core';
 import type { DataTableColumn } from 'mantine-datatable';
 
 import type { Schemas } from '../../api/client';
-import { formatCost, formatCount, formatDuration, formatTime, unknown } from '../../shared/format';
+import { formatCost, formatCount, formatTime, formatWhole, unknown } from '../../shared/format';
 import { StatusBadge } from '../../shared/StatusBadge';
-import { nameOf, type Names } from '../../shared/useNames';
+import { nameOf, type Names } from '../../shared/names';
 
 type Request = Schemas['Request'];
 
@@ -21,7 +21,7 @@ export function requestColumns({ projects, tokens, onOpen }: { projects: Names; 
     { accessor: 'model', title: 'Model', render: (r) => (r.model ? <span className="wrap">{r.model}</span> : <Text span c="dimmed" inherit>{unknown}</Text>) },
     { accessor: 'project_id', title: 'Project', render: (r) => name(projects, r.project_id) },
     { accessor: 'token_id', title: 'Token', render: (r) => name(tokens, r.token_id) },
-    { accessor: 'timing', title: 'Total', textAlign: 'right', render: (r) => formatDuration(r.timing.total_ms) },
+    { accessor: 'timing', title: 'Total', textAlign: 'right', render: (r) => formatWhole(r.timing.total_ms) },
     { accessor: 'usage', title: 'Usage', textAlign: 'right', render: (r) => formatCount(r.usage?.total) },
     { accessor: 'cost', title: 'Cost', textAlign: 'right', render: (r) => formatCost(r.usage?.cost_usd) },
   ];

@@ -13,8 +13,9 @@ test('an address filters by what the API takes, and by nothing else', () => {
 });
 
 test('an export asks for what the list shows, escaped', () => {
-  const range = { from: new Date('2026-11-24T00:00:00Z'), to: new Date('2026-11-25T00:00:00Z') };
+  const range = { from: '2026-11-24T00:00:00.000Z', to: '2026-11-25T00:00:00.000Z' };
   expect(exportURL('csv', { model: 'a&b=c', status: '5xx', open: id }, range)).toBe(
     '/manage/requests?format=csv&model=a%26b%3Dc&status=5xx&from=2026-11-24T00%3A00%3A00.000Z&to=2026-11-25T00%3A00%3A00.000Z',
   );
+  expect(exportURL('jsonl', {}, { ...range, to: undefined }), 'a preset has no end').toBe('/manage/requests?format=jsonl&from=2026-11-24T00%3A00%3A00.000Z');
 });

@@ -1,5 +1,5 @@
 import type { ListQuery } from '../../api/pages';
-import type { TimeRange } from '../../shared/timeRange';
+import type { HeldRange } from '../../shared/heldRange';
 
 type Filter = Omit<ListQuery<'/manage/requests'>, 'from' | 'to'>;
 
@@ -39,12 +39,12 @@ export function parseRequestsSearch(search: Record<string, unknown>): RequestsSe
 }
 
 /** What the API is asked for. */
-export const queryOf = ({ open: _, ...filter }: RequestsSearch, { from, to }: Pick<TimeRange, 'from' | 'to'>): ListQuery<'/manage/requests'> => ({
-  project_id: filter.project_id, token_id: filter.token_id, model: filter.model, status: filter.status, outcome: filter.outcome, from: from.toISOString(), to: to.toISOString(),
+export const queryOf = ({ open: _, ...filter }: RequestsSearch, { from, to }: HeldRange): ListQuery<'/manage/requests'> => ({
+  project_id: filter.project_id, token_id: filter.token_id, model: filter.model, status: filter.status, outcome: filter.outcome, from, to,
 });
 
 /** Where all requests that fit are, as a file. */
-export function exportURL(format: 'csv' | 'jsonl', search: RequestsSearch, range: Pick<TimeRange, 'from' | 'to'>): string {
+export function exportURL(format: 'csv' | 'jsonl', search: RequestsSearch, range: HeldRange): string {
   const query = new URLSearchParams({ format });
   for (const [name, value] of Object.entries(queryOf(search, range))) {
     if (value !== undefined) {

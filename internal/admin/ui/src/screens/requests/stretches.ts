@@ -4,7 +4,8 @@ import type { Schemas } from '../../api/client';
 export interface Stretch {
   label: string;
   from: number;
-  ms: number | undefined; // undefined: not known, or below a millisecond
+  ms: number | undefined; // undefined: below a millisecond
+  maybe?: boolean; // or there was no such stretch: a request that is refused asks no provider
 }
 
 /**
@@ -13,9 +14,9 @@ export interface Stretch {
  */
 export function stretchesOf({ auth_ms, upstream_ms, first_byte_ms, total_ms }: Schemas['Timing']): Stretch[] {
   return [
-    { label: 'Auth', from: 0, ms: auth_ms },
-    { label: 'Upstream', from: total_ms === undefined || upstream_ms === undefined ? 0 : Math.max(0, total_ms - upstream_ms), ms: upstream_ms },
-    { label: 'First byte', from: 0, ms: first_byte_ms },
+    { label: 'Auth', from: 0, ms: auth_ms, maybe: true },
+    { label: 'Upstream', from: total_ms === undefined || upstream_ms === undefined ? 0 : Math.max(0, total_ms - upstream_ms), ms: upstream_ms, maybe: true },
+    { label: 'First byte', from: 0, ms: first_byte_ms, maybe: true },
     { label: 'Total', from: 0, ms: total_ms },
   ];
 }

@@ -4,7 +4,7 @@ import type { ReactNode } from 'react';
 
 import { CopyButton } from '../../shared/CopyButton';
 import { formatTime } from '../../shared/format';
-import { ProjectName } from '../../shared/projects';
+import { ProjectName } from '../../shared/names';
 import { Countdown, Time } from '../../shared/Time';
 import type { Token } from '../tokens/token';
 import { TokenStatus } from '../tokens/TokenStatus';

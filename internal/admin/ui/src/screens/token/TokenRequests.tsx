@@ -4,7 +4,7 @@ import type { DataTableColumn } from 'mantine-datatable';
 import type { Schemas } from '../../api/client';
 import { usePages } from '../../api/pages';
 import { DataTable } from '../../shared/DataTable';
-import { formatCost, formatCount, formatDuration, unknown } from '../../shared/format';
+import { formatCost, formatCount, formatWhole, unknown } from '../../shared/format';
 import { StatusBadge } from '../../shared/StatusBadge';
 import { Time } from '../../shared/Time';
 
@@ -18,7 +18,7 @@ const columns: DataTableColumn<Request>[] = [
   { accessor: 'outcome', title: 'Outcome', render: (r) => <StatusBadge tone={r.outcome === 'complete' && (r.status ?? 0) < 400 ? 'good' : 'bad'}>{`${r.status ?? ''} ${r.outcome.replaceAll('_', ' ')}`.trim()}</StatusBadge> },
   { accessor: 'usage.total', title: 'Usage', textAlign: 'right', render: (r) => formatCount(r.usage?.total) },
   { accessor: 'usage.cost_usd', title: 'Cost', textAlign: 'right', render: (r) => formatCost(r.usage?.cost_usd) },
-  { accessor: 'timing.total_ms', title: 'Latency', textAlign: 'right', render: (r) => formatDuration(r.timing.total_ms) },
+  { accessor: 'timing.total_ms', title: 'Latency', textAlign: 'right', render: (r) => formatWhole(r.timing.total_ms) },
 ];
 
 /** The newest requests of a token. */

@@ -2,13 +2,13 @@ import { Group, Paper, Skeleton, Stack, Text, Title } from '@mantine/core';
 import { keepPreviousData } from '@tanstack/react-query';
 import { lazy, Suspense } from 'react';
 
-import { $api } from '../../api/client';
+import { $api, type Schemas } from '../../api/client';
 import { formatCostOf, formatCount, formatDuration } from '../../shared/format';
+import { momentText, pointsOver } from '../../shared/points';
 import { ProblemAlert } from '../../shared/ProblemAlert';
 import { TimeRangePicker, useTimeRange } from '../../shared/TimeRangePicker';
-import { barsOf } from './usage';
 
-const UsageChart = lazy(() => import('./UsageChart'));
+const StackChart = lazy(() => import('../../shared/StackChart').then((m) => ({ default: m.StackChart })));
 
 /** What a token has used in the time range of the page. */
 export function TokenUsage({ id }: { id: string }) {
@@ -23,9 +23,21 @@ export function TokenUsage({ id }: { id: string }) {
         <Group justify="space-between"><Title order={2} size="h4" id="usage">Usage</Title><TimeRangePicker /></Group>
         <ProblemAlert error={usage.error} retry={() => void usage.refetch()} />
         {usage.data && <Sums sums={usage.data.total} />}
-        {usage.data ? <Suspense fallback={waiting}><UsageChart bars={barsOf(usage.data, usage.data.bucket ?? bucket)} bucket={usage.data.bucket ?? bucket} /></Suspense> : usage.isPending && waiting}
+        {usage.data ? <Suspense fallback={waiting}><Requests usage={usage.data} /></Suspense> : usage.isPending && waiting}
       </Stack>
     </Paper>
+  );
+}
+
+/** Requests by hour or day, those that failed above the others. */
+function Requests({ usage }: { usage: Schemas['Usage'] }) {
+  const bucket = usage.bucket ?? 'hour';
+  return (
+    <StackChart
+      label={`Requests by ${bucket}`} when={momentText(bucket)} format={formatCount}
+      points={pointsOver(usage, ([row]) => ({ answered: (row?.requests ?? 0) - (row?.errors ?? 0), errors: row?.errors ?? 0 }))}
+      series={[{ name: 'answered', label: 'Answered' }, { name: 'errors', label: 'Errors', color: 'red.6' }]}
+    />
   );
 }
 

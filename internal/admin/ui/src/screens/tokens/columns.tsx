@@ -3,7 +3,7 @@ import { Link } from '@tanstack/react-router';
 import type { DataTableColumn } from 'mantine-datatable';
 
 import { formatTime } from '../../shared/format';
-import { ProjectName } from '../../shared/projects';
+import { ProjectName } from '../../shared/names';
 import { Countdown, Time } from '../../shared/Time';
 import { titleOf, type Token } from './token';
 import { TokenMenu } from './TokenMenu';
