@@ -21,8 +21,11 @@ async function makeProject(server: Server, name: string): Promise<Project> {
 test('who did what: changed fields before and after, never a secret', async ({ page, server }) => {
   const { project_id } = await makeProject(server, 'Audited');
   await server.api('PATCH', `/manage/projects/${project_id}`, { name: 'Audited anew', description: 'now with words' });
+  const token = await server.api<{ id: string }>('POST', '/manage/tokens', { project_id, duration_minutes: 60, name: 'told of' });
   await signIn(page, `/admin/#/audit?project_id=${project_id}`);
-  await page.getByText('2 in all').waitFor();
+  await page.getByText('3 in all').waitFor();
+  await page.getByRole('row', { name: /token\.create.*Token told of.*of Audited anew/ }).waitFor();
+  await page.getByRole('row', { name: /project\.update.*Project Audited anew/ }).waitFor();
   await checkAccessibility(page);
   await page.getByRole('button', { name: 'project.update' }).click();
   const drawer = page.getByRole('dialog', { name: 'Audit entry' });
@@ -31,12 +34,17 @@ test('who did what: changed fields before and after, never a secret', async ({ p
   expect(await row.getByRole('cell').allInnerTexts()).toEqual(['Audited', 'Audited anew']);
   expect(await drawer.getByRole('row', { name: /^description/ }).getByRole('cell').allInnerTexts()).toEqual(['none', 'now with words']);
   expect(await drawer.getByRole('row', { name: /^Who/ }).innerText()).toContain('token');
+  expect(await drawer.getByRole('row', { name: /^Project/ }).innerText(), 'the name and the id').toMatch(new RegExp(`Audited anew\\s+${project_id}`));
   await checkAccessibility(page);
   expect(JSON.parse(await copied(page, drawer.getByRole('button', { name: 'Copy as JSON' })))).toMatchObject({ action: 'project.update', project_id });
   await drawer.getByRole('button', { name: 'Only of this request' }).click();
   await page.getByText('1 in all').waitFor();
   await atAddress(page, /request_id=/);
   expect(await page.content()).not.toContain(key);
+
+  await page.goto(`/admin/#/audit?token_id=${token.id}`);
+  await page.getByRole('button', { name: 'token.create' }).click();
+  expect(await drawer.getByRole('row', { name: /^Token/ }).innerText()).toMatch(new RegExp(`told of\\s+${token.id}`));
 });
 
 test('what was refused stands there with its reason', async ({ page, server }) => {

@@ -7,6 +7,7 @@ import { Page } from '../../app/Page';
 import { DataTable } from '../../shared/DataTable';
 import { EmptyState } from '../../shared/EmptyState';
 import { useHeldRange } from '../../shared/heldRange';
+import { useProjectNames, useTokenNames } from '../../shared/names';
 import { AuditFilters } from './AuditFilters';
 import { auditColumns } from './columns';
 import { EntryDrawer } from './EntryDrawer';
@@ -22,6 +23,7 @@ export function AuditScreen() {
   const go = (change: AuditSearch) => void navigate({ search: (old) => ({ ...old, ...change }) });
   const filter = { ...narrowed, ...useHeldRange() };
   const pages = usePages('/manage/audit', filter);
+  const names = { projects: useProjectNames(), tokens: useTokenNames(pages.rows.slice(-100).flatMap(({ token_id }) => token_id ?? [])) };
   const filtered = Object.values(narrowed).some((value) => value !== undefined);
   const all = Object.fromEntries(Object.keys(narrowed).map((name) => [name, undefined])) as AuditSearch;
 
@@ -29,7 +31,7 @@ export function AuditScreen() {
     <Page title="Audit" actions={<Export filter={filter} />}>
       <AuditFilters search={narrowed} go={go} />
       <DataTable
-        label="Audit" pages={pages} id="id" columns={auditColumns((e) => go({ entry: e.id }))} onRowClick={(e) => go({ entry: e.id })}
+        label="Audit" pages={pages} id="id" columns={auditColumns((e) => go({ entry: e.id }), names)} onRowClick={(e) => go({ entry: e.id })}
         empty={filtered ? (
           <Stack align="flex-start"><Text>No entry of this time fits.</Text><Button variant="default" onClick={() => go(all)}>Show all</Button></Stack>
         ) : (
@@ -38,7 +40,7 @@ export function AuditScreen() {
           </EmptyState>
         )}
       />
-      <EntryDrawer id={entry} known={pages.rows} loading={pages.loading} onClose={() => go({ entry: undefined })} onFilter={(name, value) => go({ [name]: value, entry: undefined })} />
+      <EntryDrawer id={entry} known={pages.rows} names={names} loading={pages.loading} onClose={() => go({ entry: undefined })} onFilter={(name, value) => go({ [name]: value, entry: undefined })} />
     </Page>
   );
 }

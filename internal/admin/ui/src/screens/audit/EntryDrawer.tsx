@@ -1,6 +1,7 @@
 import { Button, Drawer, Stack, Table, Text, Title } from '@mantine/core';
 
 import { CopyButton } from '../../shared/CopyButton';
+import type { Names } from '../../shared/names';
 import { StatusBadge } from '../../shared/StatusBadge';
 import { formatCount, formatTime } from '../../shared/format';
 import { changesOf, type Entry } from './entry';
@@ -9,22 +10,23 @@ import type { ExactFilter } from './search';
 interface Props {
   id: string | undefined;
   known: Entry[];
+  names: { projects: Names; tokens: Names };
   loading: boolean;
   onClose: () => void;
   onFilter: (filter: ExactFilter, value: string) => void;
 }
 
 /** All of an entry. The list is where it comes from: the API has no entry alone. */
-export function EntryDrawer({ id, known, loading, onClose, onFilter }: Props) {
+export function EntryDrawer({ id, known, names, loading, onClose, onFilter }: Props) {
   const entry = known.find((e) => e.id === id);
   return (
     <Drawer opened={!!id} onClose={onClose} title="Audit entry">
-      {entry ? <Details entry={entry} onFilter={onFilter} /> : <Text>{loading ? 'Loading…' : 'It is not among the entries that the list shows: widen its time and filters.'}</Text>}
+      {entry ? <Details entry={entry} names={names} onFilter={onFilter} /> : <Text>{loading ? 'Loading…' : 'It is not among the entries that the list shows: widen its time and filters.'}</Text>}
     </Drawer>
   );
 }
 
-function Details({ entry: e, onFilter }: { entry: Entry; onFilter: Props['onFilter'] }) {
+function Details({ entry: e, names: { projects, tokens }, onFilter }: { entry: Entry; names: Props['names']; onFilter: Props['onFilter'] }) {
   const changes = changesOf(e);
   const narrow = (filter: ExactFilter, value: string, of: string) => <Button size="compact-xs" variant="default" onClick={() => onFilter(filter, value)}>Only of this {of}</Button>;
   return (
@@ -39,8 +41,8 @@ function Details({ entry: e, onFilter }: { entry: Entry; onFilter: Props['onFilt
           <Row name="Who">{e.actor} {narrow('actor', e.actor, 'actor')}</Row>
           {e.client_addr && <Row name="From">{e.client_addr}</Row>}
           {e.forwarded && <Row name="Forwarded for (as claimed)">{e.forwarded}</Row>}
-          {e.project_id && <Row name="Project">{e.project_id} {narrow('project_id', e.project_id, 'project')}</Row>}
-          {e.token_id && <Row name="Token">{e.token_id} {narrow('token_id', e.token_id, 'token')}</Row>}
+          {e.project_id && <Row name="Project"><Named id={e.project_id} names={projects} /> {narrow('project_id', e.project_id, 'project')}</Row>}
+          {e.token_id && <Row name="Token"><Named id={e.token_id} names={tokens} /> {narrow('token_id', e.token_id, 'token')}</Row>}
           {e.request_id && <Row name="Request">{e.request_id} {narrow('request_id', e.request_id, 'request')}</Row>}
         </Table.Tbody>
       </Table>
@@ -69,6 +71,9 @@ function Details({ entry: e, onFilter }: { entry: Entry; onFilter: Props['onFilt
 function Row({ name, children }: { name: string; children: React.ReactNode }) {
   return <Table.Tr><Table.Th scope="row" w="35%" fw={500}>{name}</Table.Th><Table.Td className="wrap">{children}</Table.Td></Table.Tr>;
 }
+
+/** A name with its id; the id alone where it has no name. */
+const Named = ({ id, names }: { id: string; names: Names }) => <>{names[id] && <Text size="sm" fw={500}>{names[id]}</Text>}{id}</>;
 
 /** A value; what was not there looks unlike anything that was. */
 function Value({ children }: { children: string | undefined }) {
