@@ -24,6 +24,7 @@ test('a banner says on every screen that the demo provider is on', async ({ page
   await page.goto('/admin/#/projects');
   await page.getByRole('heading', { name: 'Projects' }).waitFor();
   await page.getByRole('note').getByText('The demo provider is on').waitFor();
+  await page.getByRole('note').getByText('cost nothing. Costs that are shown are what OpenAI asks for the same').waitFor();
 });
 
 test('settings that cannot be read say why and try again', async ({ page, strict }) => {

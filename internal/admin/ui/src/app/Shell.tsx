@@ -71,5 +71,5 @@ function NavLinks({ column }: { column?: boolean }) {
 /** Says that answers are made up here, where they are. */
 function DemoBanner() {
   const { data } = useInfo();
-  return data?.demo ? <div className={classes.banner} role="note">The demo provider is on: answers are made up on this machine, and nothing costs anything.</div> : null;
+  return data?.demo ? <div className={classes.banner} role="note">The demo provider is on: answers are made up on this machine and cost nothing. Costs that are shown are what OpenAI asks for the same.</div> : null;
 }

@@ -44,7 +44,7 @@ export function TokensScreen() {
           onChange={(status) => go({ status: statuses.find((one) => one === status) })}
         />
         <Select
-          aria-label="Expires" placeholder="Any end" clearable w={170} data={withins.map((value) => ({ value, label: `Ends within ${value}` }))} value={search.within ?? null}
+          aria-label="Expires" placeholder="Any expiry" clearable w={170} data={withins.map((value) => ({ value, label: `Expires within ${value}` }))} value={search.within ?? null}
           onChange={(within) => go({ within: withins.find((one) => one === within) })}
         />
         {project && <Button variant="default" c="red" onClick={() => act.revokeProject(project)}>Revoke all of the project</Button>}
