@@ -12,21 +12,21 @@ export function useKeys({ onHelp }: { onHelp: () => void }): void {
   const help = useRef(onHelp);
   help.current = onHelp;
   useEffect(() => {
-    let began = 0; // when g was pressed
+    let began = -Infinity; // when g was pressed, on the clock of events: a page that is busy takes nothing from the patience
     const press = (event: KeyboardEvent) => {
       const target = event.target as HTMLElement | null;
       const typing = target?.closest('input, textarea, select, [contenteditable="true"]');
       if (typing || event.ctrlKey || event.metaKey || event.altKey || document.querySelector('[role="dialog"]')) {
-        began = 0;
+        began = -Infinity;
         return;
       }
-      const sequence = Date.now() - began < patience;
-      began = 0;
+      const sequence = event.timeStamp - began < patience;
+      began = -Infinity;
       const item = sequence && nav.find(({ key }) => key === event.key);
       if (item) {
         void navigate({ to: item.to });
       } else if (event.key === 'g') {
-        began = Date.now();
+        began = event.timeStamp;
       } else if (event.key === '?') {
         help.current();
       } else if (event.key === '/') {

@@ -10,7 +10,7 @@ export function Figures({ asked, ledger }: { asked: Asked; ledger: boolean }) {
   const over = asked.state !== 'asking';
   const entry = $api.useQuery('get', '/manage/requests/{id}', { params: { path: { id: asked.requestID ?? '' } } }, {
     enabled: ledger && over && !!asked.requestID,
-    retry: 8, retryDelay: 1000, // the ledger is written a moment later
+    retry: 30, retryDelay: 1000, // the ledger is written a moment later
   });
   const usage = entry.data?.usage;
   const waiting = entry.isFetching && !entry.data ? '…' : unknown;
