@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"fmt"
+	"regexp"
 	"strings"
 
 	"charm.land/lipgloss/v2"
@@ -18,6 +19,7 @@ func drawMarkdown(source string, width int, colours bool) string {
 	if len(source) > maxMarkdown {
 		return source
 	}
+	source = nested.ReplaceAllString(source, "$1…")
 	d := &drawing{source: []byte(source), heading: bold, code: lipgloss.NewStyle(), link: lipgloss.NewStyle().Underline(true)}
 	if colours {
 		d.heading, d.code, d.link = bold.Foreground(lipgloss.Magenta), d.code.Foreground(lipgloss.Cyan), d.link.Foreground(lipgloss.Blue)
@@ -28,10 +30,14 @@ func drawMarkdown(source string, width int, colours bool) string {
 
 // What a person may be meant to read. Beyond it a model could keep the terminal busy, or end the program by nesting without end.
 const (
-	maxMarkdown = 128 << 10 // bytes; a longer answer is shown as it was written
+	maxMarkdown = 32 << 10 // bytes; a longer answer is shown as it was written
 	maxNesting  = 32        // quotes and lists in one another; what lies deeper is left out
 	leastWidth  = 10
 )
+
+// nested is a line that nests deeper than is drawn. What it has beyond is cut off: the parser's time is the square of the depth, minutes for
+// 100 kB of it.
+var nested = regexp.MustCompile(fmt.Sprintf(`(?m)^((?:[ \t]*(?:>|(?:[-+*]|\d{1,9}[.)])[ \t])){%d}).*$`, maxNesting+1))
 
 // drawing is markdown that is being drawn.
 type drawing struct {

@@ -42,13 +42,14 @@ func TestMarkdownIsDrawnForATerminal(t *testing.T) {
 
 func TestMarkdownThatIsNestedWithoutEndIsDrawnToo(t *testing.T) {
 	for _, source := range []string{
-		strings.Repeat("> ", 20) + "---", strings.Repeat("> ", 60_000) + "deep", strings.Repeat("- ", 200) + "deep\n", strings.Repeat("> - ", 100) + "***",
+		strings.Repeat("> ", 20) + "---", strings.Repeat("> ", 15_000) + "deep", strings.Repeat("- ", 15_000) + "deep\n", strings.Repeat("> - ", 100) + "***", strings.Repeat("1. ", 10_000),
+		strings.Repeat(strings.Repeat("> ", 200)+"\n", 70),
 	} {
 		drawn := drawMarkdown(source, 30, false) // a model may say anything
 		require.NotEmpty(t, drawn)
 		require.Less(t, len(drawn), 1000)
 	}
-	long := strings.Repeat("**x** ", 1<<20)
+	long := strings.Repeat("**x** ", 1<<13)
 	require.Equal(t, long, drawMarkdown(long, 30, false))
 }
 
