@@ -147,7 +147,7 @@ func (p *Publisher) send(ctx context.Context, entries []*entry, giveUp *time.Tim
 		}
 		p.cfg.Log.Warn("the bus did not take events", zap.Int("events", len(entries)), zap.Stringer("first", entries[0].event.ID), zap.Error(err))
 		if giveUp.IsZero() {
-			*giveUp = time.Now().Add(insist)
+			*giveUp = time.Now().Add(p.insist)
 			if errors.Is(err, context.DeadlineExceeded) {
 				*giveUp = time.Now() // it has had its time
 			}

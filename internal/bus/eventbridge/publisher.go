@@ -51,7 +51,8 @@ type Config struct {
 
 // Publisher takes events and sends them to a bus. Its methods are safe for concurrent use.
 type Publisher struct {
-	cfg Config
+	cfg    Config
+	insist time.Duration // how long the bus is asked again after it first refused
 
 	linesMu sync.Mutex
 
@@ -94,7 +95,7 @@ func New(cfg Config) (*Publisher, error) {
 	if cfg.Log == nil {
 		cfg.Log = zap.NewNop()
 	}
-	return &Publisher{cfg: cfg}, nil
+	return &Publisher{cfg: cfg, insist: insist}, nil
 }
 
 // Begin notes in the log that a request was admitted.

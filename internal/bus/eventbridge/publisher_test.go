@@ -83,19 +83,21 @@ func TestWhereverTheBusFailsNoEventIsLost(t *testing.T) {
 		}
 	}
 	const n = 25
+	const busy, soon = 2 * time.Second, 400 * time.Millisecond // for a call of what is silent: with another to come, and without
 	for name, c := range map[string]struct {
-		bus                    func(int) fault
-		queue                  fault
-		onBus, inQueue, inLog  int
-		duplicates, atLeastOne bool
+		bus                   func(int) fault
+		queue                 fault
+		onBus, inQueue, inLog int
+		duplicates            bool
+		patience              time.Duration // 0 is as much as a busy machine needs
 	}{
 		"works":                     {bus: always(works), onBus: n},
 		"down":                      {bus: always(refusesConnection), inQueue: n},
 		"throttled":                 {bus: always(throttles), inQueue: n},
 		"broken inside":             {bus: always(failsInside), inQueue: n},
-		"silent":                    {bus: always(hangs), inQueue: n},
+		"silent":                    {bus: always(hangs), inQueue: n, patience: busy},
 		"down, and so is the queue": {bus: always(refusesConnection), queue: failsInside, inLog: n},
-		"both silent":               {bus: always(hangs), queue: hangs, inLog: n},
+		"both silent":               {bus: always(hangs), queue: hangs, inLog: n, patience: soon},
 		"back at once":              {bus: first(refusesConnection), onBus: n},
 		"throttled once":            {bus: first(throttles), onBus: n},
 		"every answer lost":         {bus: always(losesItsAnswer), onBus: n, inQueue: n, duplicates: true},
@@ -105,8 +107,11 @@ func TestWhereverTheBusFailsNoEventIsLost(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			r := start(t, 400*time.Millisecond)
+			r := start(t, c.patience)
 			r.cloud.bus, r.cloud.queue = c.bus, c.queue
+			if c.inQueue+c.inLog == 0 {
+				r.Insist(time.Minute)
+			}
 			ids := r.publish(n, 100)
 			r.Flush(t.Context())
 			onBus, inQueue, inLog := r.places(t, ids)
@@ -128,6 +133,7 @@ func TestWhereverTheBusFailsNoEventIsLost(t *testing.T) {
 
 func TestOnlyWhatWasRefusedIsSentAgain(t *testing.T) {
 	r := start(t, 0)
+	r.Insist(time.Minute)
 	r.cloud.bus = func(call int) fault {
 		if call <= 2 {
 			return refusesHalf
@@ -198,7 +204,7 @@ func TestALargeEventLeavesItsBodiesInTheBucket(t *testing.T) {
 
 func TestALargeEventGoesWithoutBodiesWhereTheBucketFails(t *testing.T) {
 	for _, bucket := range []fault{refusesConnection, failsInside, hangs} {
-		r := start(t, 200*time.Millisecond)
+		r := start(t, time.Second)
 		r.cloud.bucket = bucket
 		ids := r.publish(1, 250<<10)
 		r.Flush(t.Context())
@@ -213,14 +219,19 @@ func TestALargeEventGoesWithoutBodiesWhereTheBucketFails(t *testing.T) {
 func TestAFlushKeepsToItsTimeWhateverIsSilent(t *testing.T) {
 	r := start(t, time.Hour)
 	r.cloud.bus, r.cloud.queue, r.cloud.bucket = func(int) fault { return hangs }, hangs, hangs
-	ids := r.publish(3, 250<<10)
-	ctx, cancel := context.WithTimeout(t.Context(), 600*time.Millisecond)
-	defer cancel()
-	r.Flush(ctx)
-	require.NoError(t, ctx.Err(), "there was time to write to the log")
-	_, _, inLog := r.places(t, ids)
-	require.Equal(t, 3, inLog)
-	require.EqualValues(t, 3, r.Stats().Logged)
+	var ids []string
+	wasInTime := false
+	for round := 1; round <= 5 && !wasInTime; round++ { // a busy machine may take the time itself, once
+		ids = append(ids, r.publish(3, 250<<10)...)
+		ctx, cancel := context.WithTimeout(t.Context(), 600*time.Millisecond)
+		r.Flush(ctx)
+		wasInTime = ctx.Err() == nil
+		cancel()
+		_, _, inLog := r.places(t, ids)
+		require.Equal(t, 3*round, inLog)
+		require.EqualValues(t, 3*round, r.Stats().Logged)
+	}
+	require.True(t, wasInTime, "there was time to write to the log")
 }
 
 func TestAFlushWithoutTimeLeavesEventsInTheLog(t *testing.T) {
