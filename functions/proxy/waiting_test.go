@@ -15,7 +15,7 @@ import (
 )
 
 // With a bus that takes two seconds the caller has its last byte as early as with a fast one, though the process is frozen the moment it
-// asks for its next invocation: medians of 50 calls differ by less than 10 ms.
+// asks for its next invocation: medians of 50 calls differ by less than 10 ms, or half a call where the machine makes a call longer than that.
 //
 // The machine may be busy, and then a call takes as long as it likes. So slow and fast calls take turns, that whatever slows the machine
 // down slows both; medians are compared, which a few late calls do not move; a process that is not warm or still busy with a slow bus is
@@ -70,7 +70,7 @@ func TestACallersAnswerEndsAsEarlyWithASlowBus(t *testing.T) {
 					time.Sleep(50 * time.Millisecond)
 				}
 			}
-			var difference time.Duration
+			var difference, most time.Duration
 			for round := range rounds {
 				var ofSlow, ofFast []time.Duration
 				for range calls {
@@ -81,11 +81,11 @@ func TestACallersAnswerEndsAsEarlyWithASlowBus(t *testing.T) {
 				slices.Sort(ofFast)
 				difference = ofSlow[calls/2] - ofFast[calls/2]
 				t.Logf("round %d: p50 %v with a slow bus, %v with a fast one", round+1, ofSlow[calls/2], ofFast[calls/2])
-				if difference.Abs() < 10*time.Millisecond {
+				if most = min(time.Second/2, max(10*time.Millisecond, ofFast[calls/2]/2)); difference.Abs() < most {
 					return
 				}
 			}
-			require.Less(t, difference.Abs(), 10*time.Millisecond, "in %d rounds", rounds)
+			require.Less(t, difference.Abs(), most, "in %d rounds", rounds)
 		})
 	}
 }
