@@ -40,6 +40,7 @@ var promises = []struct {
 	{"the emulator leaves out what it lacks alone", emulated},
 	{"what is for local development is never deployed", neverDeployed},
 	{"the HTTP API stands before the functions", apiFirst},
+	{"several stacks fit into one account", names},
 	{"what is kept follows Retention", retention},
 	{"parameters say what they are and what they take", parameters},
 	{"outputs tell how to go on", outputs},

@@ -11,6 +11,7 @@ import (
 )
 
 func TestTheTemplateKeepsItsPromises(t *testing.T) {
+	t.Parallel()
 	parsed := template{gjson.Parse(translated(t, readTemplate(t))[0]), readTemplate(t)}
 	for _, p := range promises {
 		t.Run(p.name, func(t *testing.T) { require.Empty(t, p.check(parsed)) })
@@ -19,6 +20,7 @@ func TestTheTemplateKeepsItsPromises(t *testing.T) {
 
 // TestABrokenTemplateBreaksOnePromise changes the template in one place each, and looks which promise that breaks.
 func TestABrokenTemplateBreaksOnePromise(t *testing.T) {
+	t.Parallel()
 	mutations := []struct{ promise, from, to string }{
 		{"anybody may call the function URL, and AWS needs two permissions for it", "AuthType: NONE #", "AuthType: AWS_IAM #"},
 		{"answers are streamed", "InvokeMode: RESPONSE_STREAM", "InvokeMode: BUFFERED"},
@@ -40,7 +42,7 @@ func TestABrokenTemplateBreaksOnePromise(t *testing.T) {
 		{"each function has a role of its own", "Role: !GetAtt RedriveRole.Arn", "Role: !GetAtt ProxyRole.Arn"},
 		{"secrets are made as they always were", "PasswordLength: 64", "PasswordLength: 80"},
 		{"secrets are made as they always were", "        GenerateStringKey: management_token\n", "        GenerateStringKey: management_token\n        RequireEachIncludedType: false\n"},
-		{"secrets are made as they always were", "      GenerateSecretString: {PasswordLength: 64, ExcludePunctuation: true}\n", "      GenerateSecretString: {PasswordLength: 64, ExcludePunctuation: true}\n      Name: sealing\n"},
+		{"secrets are made as they always were", "      GenerateSecretString: {PasswordLength: 64, ExcludePunctuation: true}\n", "      GenerateSecretString: {PasswordLength: 64, ExcludePunctuation: true}\n      Name: !Sub \"${AWS::StackName}/sealing\"\n"},
 		{"tables are as the store lays them out", "TimeToLiveSpecification: {AttributeName: ttl, Enabled: true}", "TimeToLiveSpecification: {AttributeName: ttl, Enabled: false}"},
 		{"tables are as the store lays them out", "IndexName: Token, KeySchema: [{AttributeName: tok, KeyType: HASH}", "IndexName: Token, KeySchema: [{AttributeName: bad, KeyType: HASH}"},
 		{"the ledger is written by its dispatcher and read by management alone", "Action: [dynamodb:GetItem, dynamodb:Query], Resource: [!GetAtt LedgerTable.Arn", "Action: [dynamodb:GetItem, dynamodb:PutItem, dynamodb:Query], Resource: [!GetAtt LedgerTable.Arn"},
@@ -71,6 +73,8 @@ func TestABrokenTemplateBreaksOnePromise(t *testing.T) {
 		{"what is for local development is never deployed", "    Type: AWS::ApiGatewayV2::Route\n    Condition: Never\n", "    Type: AWS::ApiGatewayV2::Route\n"},
 		{"what is for local development is never deployed", "&localOnly !If [Never, \"\", !Ref AWS::NoValue]", "&localOnly http://elsewhere.example"},
 		{"the HTTP API stands before the functions", "\nOutputs:\n", "  Late: {Type: AWS::ApiGatewayV2::Route, Properties: {ApiId: !Ref Api, RouteKey: GET /late}}\n\nOutputs:\n"},
+		{"several stacks fit into one account", `Name: !Sub "${AWS::StackName}-events"`, "Name: llm-proxy-events"},
+		{"several stacks fit into one account", `DashboardName: !Sub "${AWS::StackName}-${AWS::Region}"`, `DashboardName: !Sub "requests-${AWS::Region}"`},
 		{"what is kept follows Retention", "    DeletionPolicy: !Ref Retention\n", "    DeletionPolicy: Delete\n"},
 		{"what is kept follows Retention", "  SiteBucket: # of what can be built again: it goes with the stack, whatever Retention says\n", "  SiteBucket:\n    DeletionPolicy: Retain\n    UpdateReplacePolicy: Retain\n"},
 		{"parameters say what they are and what they take", "    AllowedPattern: \"^$|^[^@ ]+@[^@ ]+$\"\n", ""},
@@ -119,6 +123,7 @@ func TestABrokenTemplateBreaksOnePromise(t *testing.T) {
 
 // TestTheLintersHaveNothingToSay: the linters see more in what the template becomes than in what it says.
 func TestTheLintersHaveNothingToSay(t *testing.T) {
+	t.Parallel()
 	dir := t.TempDir()
 	text := translated(t, readTemplate(t))[0]
 	path := filepath.Join(dir, "template.json")
