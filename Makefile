@@ -129,7 +129,7 @@ vuln: tools ## known vulnerabilities in what the programs call; says so where th
 
 aws: ## the template: linted, translated, asserted, and the built stack deployed to a stand-in for AWS
 	@infra/aws/tools/install.sh
-	@go test -timeout 15m -count=1 ./infra/aws/...
+	@go test -timeout 25m -count=1 ./infra/aws/...
 
 stack: build ## start what servers and functions find on AWS: bus, queues, bucket, secrets (ministack) and tables (DynamoDB Local)
 	@infra/aws/tools/install.sh ministack

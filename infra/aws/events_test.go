@@ -10,6 +10,7 @@ import (
 	"maps"
 	"net/http"
 	"net/http/httptest"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -161,12 +162,12 @@ func (s *stack) lambda(method, path, body string, header ...string) answer {
 	return a
 }
 
-// program is llm-proxy, built for this test.
+// program is llm-proxy, built for this test with the flags of make build, which has compiled it then.
 func program(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "llm-proxy")
-	cmd := exec.CommandContext(t.Context(), "go", "build", "-o", path, "./local/llm-proxy")
-	cmd.Dir = root
+	cmd := exec.CommandContext(t.Context(), "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, "./local/llm-proxy")
+	cmd.Dir, cmd.Env = root, append(os.Environ(), "CGO_ENABLED=0")
 	out, err := cmd.CombinedOutput()
 	require.NoError(t, err, string(out))
 	return path
@@ -265,6 +266,7 @@ func startEvents(t *testing.T) (*stack, *backends) {
 
 // TestEventsReachEachDestination follows events of the deployed stack from the bus, by rule, queue and function, to each destination.
 func TestEventsReachEachDestination(t *testing.T) {
+	t.Parallel()
 	s, b := startEvents(t)
 	token, tokenID := s.mint()
 	logs := cloudwatchlogs.NewFromConfig(s.config())

@@ -21,6 +21,7 @@ import (
 
 // TestTheDocumentedPatternTakesFailuresOfOneProject asks EventBridge's stand-in what the example in the documentation matches.
 func TestTheDocumentedPatternTakesFailuresOfOneProject(t *testing.T) {
+	t.Parallel()
 	doc, err := os.ReadFile(filepath.Join(root, "docs/aws.md"))
 	require.NoError(t, err)
 	block := regexp.MustCompile("(?s)```yaml\n(  EventPattern:.*?)```").FindSubmatch(doc)

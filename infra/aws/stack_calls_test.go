@@ -10,6 +10,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
@@ -29,7 +30,7 @@ func readAll(r *http.Response) string {
 	return string(text)
 }
 
-// cloudFormation calls its API, which is a form and XML. `sam delete` would wait half a minute for nothing.
+// cloudFormation calls its API, which is a form and XML.
 func (e *emulator) cloudFormation(action, stack string) answer {
 	e.t.Helper()
 	form := url.Values{"Action": {action}, "Version": {"2010-05-15"}, "StackName": {stack}}
@@ -58,18 +59,28 @@ func (e *emulator) outputs(stack string) map[string]string {
 	return out
 }
 
-// delete deletes a stack and waits until it is gone.
-func (e *emulator) delete(stack string) {
+// samDelete deletes a stack as its owner does.
+func (e *emulator) samDelete(stack string) {
 	e.t.Helper()
-	a := e.cloudFormation("DeleteStack", stack)
-	require.Equal(e.t, http.StatusOK, a.status, a.body)
-	e.await("the stack goes", patience, func() error {
-		a := e.cloudFormation("DescribeStacks", stack)
-		if a.status == http.StatusOK && !strings.Contains(a.body, "DELETE_COMPLETE") {
-			return fmt.Errorf("it is there: %s", a.body)
+	d := startDoor(e.t, e.url)
+	said := e.samAt(d.URL, "delete", "--stack-name", stack, "--region", "us-east-1", "--no-prompts")
+	require.Contains(e.t, said, "Deleted successfully")
+	require.True(e.t, slices.ContainsFunc(d.asked(), func(c call) bool { return c.action() == "DeleteStack" }))
+	gone := e.cloudFormation("DescribeStacks", stack)
+	require.True(e.t, gone.status != http.StatusOK || strings.Contains(gone.body, "DELETE_COMPLETE"), gone.body)
+}
+
+// artifacts are what deployments have uploaded.
+func (e *emulator) artifacts() (keys []string) {
+	e.t.Helper()
+	buckets, err := s3.NewFromConfig(e.config(), func(o *s3.Options) { o.UsePathStyle = true }).ListBuckets(e.t.Context(), &s3.ListBucketsInput{})
+	require.NoError(e.t, err)
+	for _, b := range buckets.Buckets {
+		if strings.HasPrefix(*b.Name, "aws-sam-cli-managed-default") {
+			keys = append(keys, e.contents(*b.Name)...)
 		}
-		return nil
-	})
+	}
+	return keys
 }
 
 func (e *emulator) secret(id, key string) string {

@@ -5,12 +5,14 @@ package aws
 import (
 	"context"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -28,7 +30,7 @@ import (
 // How long the parts may take on a busy machine.
 const (
 	startPatience  = time.Minute
-	deployPatience = 8 * time.Minute
+	deployPatience = 15 * time.Minute
 	patience       = 2 * time.Minute
 )
 
@@ -39,6 +41,9 @@ type emulator struct {
 	host string // 127.0.0.1:port
 	log  string // path
 	env  []string
+	door *door // through which its functions call it
+
+	built string // folder of what is deployed
 }
 
 // startEmulator starts the stand-in for AWS with an environment of its own, which its functions inherit: nothing of ours may help them.
@@ -60,7 +65,8 @@ func startEmulator(t *testing.T) *emulator {
 		"AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test", "AWS_REGION=us-east-1", "AWS_DEFAULT_REGION=us-east-1",
 	}
 	cmd := exec.Command(program) // the cleanup ends it with all it has started
-	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, append(e.env, "GATEWAY_PORT="+port), log, log
+	e.door = startDoor(t, e.url)
+	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = dir, append(slices.Clone(e.env), "AWS_ENDPOINT_URL="+e.door.URL, "GATEWAY_PORT="+port), log, log
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	require.NoError(t, cmd.Start())
 	t.Cleanup(func() {
@@ -127,11 +133,17 @@ func (e *emulator) ask(method, host, path, bearer, body string, demo ...string) 
 // sam runs the SAM command line against the emulator.
 func (e *emulator) sam(args ...string) string {
 	e.t.Helper()
+	return e.samAt(e.url, args...)
+}
+
+// samAt lets it find the emulator at a door.
+func (e *emulator) samAt(url string, args ...string) string {
+	e.t.Helper()
 	ctx, cancel := context.WithTimeout(e.t.Context(), deployPatience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, tool(e.t, "sam", "sam"), args...)
 	cmd.Dir = root
-	cmd.Env = append(offline(), "AWS_ENDPOINT_URL="+e.url, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test")
+	cmd.Env = append(offline(), "GOARCH="+runtime.GOARCH, "AWS_ENDPOINT_URL="+url, "AWS_ACCESS_KEY_ID=test", "AWS_SECRET_ACCESS_KEY=test")
 	out, err := cmd.CombinedOutput()
 	require.NoError(e.t, err, "sam %q:\n%s", args, out)
 	return string(out)
@@ -148,6 +160,9 @@ var architecture = map[string]string{"amd64": "x86_64", "arm64": "arm64"}[runtim
 // build builds the functions, once for all tests of a run, and returns the folder.
 var build = sync.OnceValues(func() (string, error) { return os.MkdirTemp("", "llm-proxy-build-") })
 
+// buildOnce lets one test build for all.
+var buildOnce sync.Once
+
 func TestMain(m *testing.M) {
 	code := m.Run()
 	if dir, err := build(); err == nil {
@@ -156,21 +171,38 @@ func TestMain(m *testing.M) {
 	os.Exit(code)
 }
 
-// deployer builds the stack and returns what deploys it, with parameters beside those that the tests need, and tells its outputs.
-func (e *emulator) deployer(upstream string) func(parameters ...string) map[string]string {
+// buildStack builds the functions, if that has not been done, and gives the test the folder as its own.
+func (e *emulator) buildStack() {
 	e.t.Helper()
 	dir, err := build()
 	require.NoError(e.t, err)
-	if _, err := os.Stat(filepath.Join(dir, "template.yaml")); err != nil {
-		e.t.Setenv("GOARCH", runtime.GOARCH)
-		e.sam("build", "--build-dir", dir, "--parameter-overrides", "Architecture="+architecture)
-	}
+	buildOnce.Do(func() { e.sam("build", "--build-dir", dir, "--parameter-overrides", "Architecture="+architecture) })
+	e.built = filepath.Join(e.t.TempDir(), "build")
+	require.NoError(e.t, filepath.WalkDir(dir, func(path string, entry fs.DirEntry, err error) error {
+		if err != nil {
+			return err
+		}
+		within, err := filepath.Rel(dir, path)
+		if err != nil {
+			return err
+		}
+		if entry.IsDir() {
+			return os.Mkdir(filepath.Join(e.built, within), 0o755)
+		}
+		return os.Link(path, filepath.Join(e.built, within))
+	}))
+}
+
+// deployer builds the stack and returns what deploys it, with parameters beside those that the tests need, and tells its outputs.
+func (e *emulator) deployer(upstream string) func(parameters ...string) map[string]string {
+	e.t.Helper()
+	e.buildStack()
 	providers := filepath.Join(e.t.TempDir(), "providers.yaml")
 	require.NoError(e.t, os.WriteFile(providers, fmt.Appendf(nil, "default: openai\nproviders:\n  openai:\n    preset: openai\n    base_url: %s\n", upstream), 0o600))
 	return func(parameters ...string) map[string]string {
 		overrides := append([]string{"Emulated=true", "Retention=Delete", "RequestBodies=true", "Architecture=" + architecture, "ProvidersFile=" + providers}, parameters...)
 		e.sam(append([]string{
-			"deploy", "--template-file", filepath.Join(dir, "template.yaml"), "--stack-name", stackName, "--resolve-s3", "--no-confirm-changeset",
+			"deploy", "--template-file", filepath.Join(e.built, "template.yaml"), "--stack-name", stackName, "--resolve-s3", "--s3-prefix", stackName, "--no-confirm-changeset",
 			"--no-fail-on-empty-changeset", "--capabilities", "CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND", "--parameter-overrides",
 		}, overrides...)...)
 		return e.outputs(stackName)
@@ -182,6 +214,7 @@ const stackName = "llm-proxy-test"
 // TestTheStackDeploysAndWorks builds the functions, deploys the template as it is and follows a request from the function URL to the
 // bucket. The admin site comes with an update, another one with the next, and goes with the stack.
 func TestTheStackDeploysAndWorks(t *testing.T) {
+	t.Parallel()
 	upstream := demo.Serve(t, demo.ChunkDelay(50*time.Millisecond)) // streams take long enough to be seen as such
 	e := startEmulator(t)
 	deploy := e.deployer(upstream.URL)
@@ -202,9 +235,7 @@ func TestTheStackDeploysAndWorks(t *testing.T) {
 	require.Positive(t, record.Get("usage.total").Int())
 
 	// A new sealing secret: the key still opens, and nobody has set it anew.
-	dir, err := build()
-	require.NoError(t, err)
-	s.verify(filepath.Join(dir, "Proxy", "bootstrap"))
+	s.verify(filepath.Join(e.built, "Proxy", "bootstrap"))
 
 	asked := len(upstream.Requests())
 	e.buildSetup(firstSite)
@@ -234,22 +265,18 @@ func TestTheStackDeploysAndWorks(t *testing.T) {
 	e.checkSite(site, secondSite)
 	require.NotContains(t, e.contents(site), "assets/test-1.js", "what is no longer in the site goes")
 
-	// The emulator deletes a full bucket, which CloudFormation does not: so what setup does before that is asked for here, and seen.
-	setup := e.physical(stackName, "Setup")
-	for _, bucket := range []struct{ name, prefix, resource, id string }{
-		{out["EventBucketName"], "requests/", "Custom::Contents", "bucket-contents"}, {site, "assets/", "Custom::Site", site},
-	} {
-		e.fill(bucket.name, bucket.prefix)
-		report := e.invoke(setup, map[string]any{
-			"RequestType": "Delete", "ResourceType": bucket.resource, "PhysicalResourceId": bucket.id,
-			"ResourceProperties": map[string]string{"Bucket": bucket.name, "Retention": "Delete"},
-		})
-		require.Equal(t, "SUCCESS", report.Get("Status").Str, report.Raw)
-		versions, marks := e.versions(bucket.name)
-		require.Zero(t, versions, bucket.resource)
-		require.Zero(t, marks, bucket.resource)
+	// The emulator would delete a full bucket, which CloudFormation does not: so it is seen that setup has emptied it before.
+	events := out["EventBucketName"]
+	e.fill(events, "requests/", 1010) // a page of a listing has 1,000
+	e.fill(site, "assets/", 20)
+	kept := map[string]int{events: e.versions(events), site: e.versions(site)}
+	deployed := e.artifacts()
+	require.NotEmpty(t, deployed, "the functions' code was uploaded")
+	e.samDelete(stackName)
+	for bucket, n := range kept {
+		require.Equal(t, n, e.door.objectsDeleted(bucket), "what setup has deleted of %s", bucket)
 	}
-	e.delete(stackName)
+	require.Empty(t, e.artifacts(), "and what sam has uploaded")
 	require.Empty(t, e.tables(), "nothing is left")
 	require.Empty(t, e.contents(out["EventBucketName"]))
 	require.Empty(t, e.contents(site))
