@@ -46,7 +46,7 @@ const (
 	maxLine    = 16 << 20  // longer than any line of ours
 	maxLearned = 256 << 20 // more than a process writes between two commits
 	aheadFor   = 10_000    // events among which those come that are to come again: more than any batch has
-	writeBytes = 1 << 20   // lines go out in pieces of about this size
+	writeBytes = 256 << 10 // lines go out in pieces of about this size, which stay in memory
 )
 
 // append writes a line for each of n events and syncs them. Events that the file has already are passed over. If there is an error
