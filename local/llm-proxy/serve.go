@@ -7,7 +7,6 @@ import (
 	"net"
 	"net/http"
 	"os"
-	"runtime/debug"
 
 	"go.uber.org/zap"
 
@@ -17,7 +16,6 @@ import (
 
 // serve runs the server until ctx ends, then lets running requests end. Once it serves it hands announce what is to be printed.
 func serve(ctx context.Context, s *settings, withDemo bool, announce func(text string) error, stderr io.Writer) (err error) {
-	tuneGC()
 	log, closeLog := newLogger(s, stderr)
 	closers := &closers{}
 	closers.add("log", closeLog)
@@ -102,16 +100,5 @@ func newHTTPServer(handler http.Handler, log *zap.Logger) *http.Server {
 		IdleTimeout:                  proxy.IdleTimeout,
 		DisableGeneralOptionsHandler: true, // OPTIONS * is the proxy's to refuse
 		ErrorLog:                     httpLog(log),
-	}
-}
-
-// gcPercent is how much garbage may gather for what lives. What lives of a proxy is small and its garbage short-lived, so that more
-// of it is not seen in the time a request takes, but in the memory of the server.
-const gcPercent = 200
-
-// tuneGC lets gcPercent of garbage gather, unless the environment says how much.
-func tuneGC() {
-	if os.Getenv("GOGC") == "" {
-		debug.SetGCPercent(gcPercent)
 	}
 }
