@@ -238,7 +238,7 @@ var (
 // receive starts sending a stream, and reads the head of the answer.
 func (c *Call) receive(req *Request) error {
 	if req.Stream != nil {
-		c.upload = startUpload(c, req)
+		c.upload = startUpload(c, req.Stream, req.Length)
 	}
 	asked := anyRequest
 	if req.Method == http.MethodHead {
@@ -306,7 +306,7 @@ func (c *Call) Close() {
 	c.conn = nil
 	c.mu.Unlock()
 	if conn != nil {
-		reusable := c.ended && !c.close && !interrupted && conn.r.Buffered() == 0 && (c.upload == nil || c.upload.done.Load())
+		reusable := c.ended && !c.close && !interrupted && conn.r.Buffered() == 0 && (c.upload == nil || c.upload.sent())
 		c.client.give(conn, reusable)
 	}
 	c.Status, c.Header, c.Length = 0, nil, 0
@@ -319,7 +319,9 @@ func (c *Call) Close() {
 
 // upload is a request body that is sent while the answer is waited for.
 type upload struct {
-	done atomic.Bool // all of it was sent
+	ending atomic.Bool   // its last write has begun
+	done   atomic.Bool   // all of it was sent
+	ended  chan struct{} // nothing of it is sent any more
 
 	mu  sync.Mutex
 	err error // of the stream that is read, not of the connection
@@ -329,6 +331,22 @@ func (u *upload) fault() error {
 	u.mu.Lock()
 	defer u.mu.Unlock()
 	return u.err
+}
+
+// lastWrite is how long the end of a last write is waited for.
+const lastWrite = 10 * time.Millisecond
+
+// sent reports whether all of the body was sent. The answer to a body may be there before its last write has returned.
+func (u *upload) sent() bool {
+	if u.ending.Load() && !u.done.Load() {
+		limit := time.NewTimer(lastWrite)
+		defer limit.Stop()
+		select {
+		case <-u.ended:
+		case <-limit.C:
+		}
+	}
+	return u.done.Load()
 }
 
 // chunkSize is how much of a stream is read and sent at a time.
@@ -345,10 +363,11 @@ const (
 
 // startUpload sends the stream. A fault of the stream interrupts the call, since what was sent so far is no whole request; a fault of
 // the connection does not: the origin may have answered before.
-func startUpload(c *Call, req *Request) *upload {
-	u := &upload{}
-	conn, stream, length := c.conn.Conn, req.Stream, req.Length
+func startUpload(c *Call, stream io.Reader, length int64) *upload {
+	u := &upload{ended: make(chan struct{})}
+	conn := c.conn.Conn
 	go func() {
+		defer close(u.ended)
 		buf := chunks.Get().(*[]byte)
 		defer chunks.Put(buf)
 		var fault error
@@ -383,6 +402,7 @@ func sendChunks(w io.Writer, stream io.Reader, buf []byte, u *upload) error {
 		}
 		switch {
 		case err == io.EOF:
+			u.ending.Store(true)
 			if _, werr := io.WriteString(w, "0\r\n\r\n"); werr == nil {
 				u.done.Store(true)
 			}
@@ -398,10 +418,11 @@ func sendLength(w io.Writer, stream io.Reader, length int64, buf []byte, u *uplo
 	for length > 0 {
 		n, err := stream.Read(buf[:min(int64(len(buf)), length)])
 		if n > 0 {
+			length -= int64(n)
+			u.ending.Store(length == 0)
 			if _, werr := w.Write(buf[:n]); werr != nil {
 				return nil //nolint:nilerr // the connection's fault shows where the answer is read
 			}
-			length -= int64(n)
 		}
 		switch {
 		case err == io.EOF && length > 0:
