@@ -27,7 +27,7 @@ func (x *exchange) keepRequest() {
 	switch {
 	case x.small != nil:
 		m.Bytes = int64(x.smallLen)
-		x.bodies[0] = llmproxy.Body{Head: x.small.b[:x.smallLen], Size: m.Bytes}
+		x.bodies[0] = llmproxy.Body{Head: x.small.b[:min(x.smallLen, requestHead)], Size: m.Bytes}
 		m.Body = &x.bodies[0]
 	case x.upload != nil:
 		kept, n, size := x.upload.stop()

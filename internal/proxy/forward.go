@@ -1,12 +1,14 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
 	"net"
 	"net/http"
 	"net/textproto"
+	"os"
 	"strings"
 	"time"
 
@@ -117,8 +119,18 @@ func (x *exchange) outgoingHeader() http.Header {
 }
 
 // smallBody is the size up to which a request body is read before the call: head and body then leave together, and a fast answer cannot
-// overtake the reading of the body.
-const smallBody = 64 << 10
+// overtake the reading of the body. One up to promptBody is, where it comes within promptly and both connections are plain: it costs a
+// third less than to read and send it in pieces. An early answer to such a body waits for no longer than that.
+const (
+	smallBody  = 64 << 10
+	promptBody = 256 << 10
+	promptly   = 50 * time.Millisecond
+)
+
+// promptReader is a request body of which a read may be given up: what has come by then is not lost.
+type promptReader interface {
+	ReadFor(p []byte, d time.Duration) (n int, err error)
+}
 
 // forward sends the request to the upstream and waits for the head of its answer.
 func (x *exchange) forward() *refusal {
@@ -176,11 +188,12 @@ func (x *exchange) readSmallBody() *refusal {
 	if r.Body == nil || r.Body == http.NoBody || r.ContentLength == 0 {
 		return nil
 	}
-	if r.ContentLength < 0 || r.ContentLength > smallBody {
-		// net/http otherwise closes the request body once an answer's head is written. HTTP/2 and other doors have no need of this.
-		_ = http.NewResponseController(x.w).EnableFullDuplex()
-		x.upload = newUpload(r.Body, x.maxBytes, &x.patience)
+	if r.ContentLength < 0 || r.ContentLength > promptBody {
+		x.beginUpload(r.Body)
 		return nil
+	}
+	if r.ContentLength > smallBody {
+		return x.readPromptBody()
 	}
 	x.small = getBuffer(int(r.ContentLength))
 	x.patience.wait(forCaller)
@@ -190,6 +203,48 @@ func (x *exchange) readSmallBody() *refusal {
 		return x.uploadRefusal(err)
 	}
 	return nil
+}
+
+// readPromptBody reads a body that is not small if it comes at once, or prepares it to be read during the call.
+func (x *exchange) readPromptBody() *refusal {
+	body, ok := x.r.Body.(promptReader)
+	if !ok || x.match.Provider.BaseURL.Scheme != "http" {
+		x.beginUpload(x.r.Body)
+		return nil
+	}
+	x.small = getBuffer(int(x.r.ContentLength))
+	x.patience.wait(forCaller)
+	n, err := body.ReadFor(x.small.b[:x.r.ContentLength], promptly)
+	switch {
+	case errors.Is(err, os.ErrDeadlineExceeded):
+		come := x.small.b[:n] // it stays the upload's
+		x.small = nil
+		x.beginUpload(io.MultiReader(bytes.NewReader(come), x.r.Body))
+		return nil
+	case err != nil:
+		x.smallLen = n
+		return x.uploadRefusal(err)
+	}
+	x.smallLen = n
+	return nil
+}
+
+// beginUpload prepares a body to be read during the call.
+func (x *exchange) beginUpload(body io.Reader) {
+	// net/http otherwise closes the request body once an answer's head is written. HTTP/2 and other doors have no need of this.
+	_ = http.NewResponseController(x.w).EnableFullDuplex()
+	x.upload = newUpload(body, x.maxBytes, &x.patience)
+}
+
+// trimBody gives back what an event does not tell of a body that was sent, since an answer may take long.
+func (x *exchange) trimBody() {
+	if x.small == nil || len(x.small.b) <= requestHead {
+		return
+	}
+	kept := getBuffer(requestHead)
+	copy(kept.b, x.small.b)
+	x.small.put()
+	x.small = kept
 }
 
 // outgoingRequest makes the request to the upstream. Its path is built from the endpoint that was matched, never from the caller's

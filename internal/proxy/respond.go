@@ -13,6 +13,9 @@ import (
 // respond gives the caller the upstream's answer as it comes. It returns a refusal only while nothing has gone out.
 func (x *exchange) respond() *refusal {
 	x.capture.start(x.call.Length, isEventStream(x.call.Header))
+	if x.call.Length < 0 {
+		x.trimBody()
+	}
 	x.patience.wait(forBody)
 	if x.call.Status == http.StatusSwitchingProtocols {
 		x.answering = false

@@ -1,14 +1,18 @@
 package proxy
 
 import (
+	"bufio"
+	"crypto/sha256"
 	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -64,6 +68,72 @@ func TestNoStreamIsCutWhoseUpstreamIsFast(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestABodyOfEverySizeArrivesWhole: whether it comes at once or drips, and whatever the answer is, the event has its head.
+func TestABodyOfEverySizeArrivesWhole(t *testing.T) {
+	const half = 40 << 10
+	o := serveOrigin(t, func(c *call) {
+		if strings.HasPrefix(string(c.Body), "stream") {
+			c.write(streamHead + inChunks("data: {}\n\n", 10))
+			return
+		}
+		c.write(withLength("200 OK", "", strconv.Itoa(len(c.Body))))
+	})
+	p := newProxy(t, o.URL)
+	for _, size := range []int{smallBody, smallBody + 1, 200 << 10, promptBody, promptBody + 1} {
+		for _, kind := range []string{"plain", "stream"} {
+			for _, drips := range []bool{false, true} {
+				t.Run(fmt.Sprint(size, kind, drips), func(t *testing.T) {
+					body := kind + randomText(size)[len(kind):]
+					conn := p.dial(t)
+					fmt.Fprintf(conn, "POST /v1/chat/completions HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%s", p.mint(t), size, body[:half])
+					if drips {
+						time.Sleep(3 * promptly)
+					}
+					_, err := io.WriteString(conn, body[half:])
+					require.NoError(t, err)
+					res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+					require.NoError(t, err)
+					defer res.Body.Close()
+					got, err := io.ReadAll(res.Body)
+					require.NoError(t, err)
+					require.Equal(t, sha256.Sum256([]byte(body)), o.last(t).Sum)
+					require.NotEmpty(t, got)
+					e := p.event(t, res)
+					require.EqualValues(t, size, e.Request.Bytes)
+					require.EqualValues(t, size, e.Request.Body.Size)
+					require.Equal(t, body[:requestHead], string(e.Request.Body.Head))
+				})
+			}
+		}
+	}
+}
+
+// TestABodyThatDoesNotComeAtOnceIsSentAsItComes: the upstream hears of it before its caller has sent it all.
+func TestABodyThatDoesNotComeAtOnceIsSentAsItComes(t *testing.T) {
+	const size, part = 200 << 10, 100 << 10
+	began := make(chan struct{})
+	o := serveLazyOrigin(t, func(c *call) {
+		if _, err := io.CopyN(io.Discard, c.r, part); err != nil {
+			return
+		}
+		close(began)
+		if _, err := io.CopyN(io.Discard, c.r, size-part); err == nil {
+			c.write(okAnswer)
+		}
+		c.hangUp()
+	})
+	p := newProxy(t, o.URL)
+	conn := p.dial(t)
+	fmt.Fprintf(conn, "POST /v1/files HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %s\r\nContent-Length: %d\r\n\r\n%s", p.mint(t), size, strings.Repeat("x", part))
+	await(t, began)
+	_, err := io.WriteString(conn, strings.Repeat("y", size-part))
+	require.NoError(t, err)
+	res, err := http.ReadResponse(bufio.NewReader(conn), nil)
+	require.NoError(t, err)
+	defer res.Body.Close()
+	require.Equal(t, 200, res.StatusCode)
 }
 
 // TestAConversationInBothDirections: an upstream may answer while the body still comes.

@@ -22,7 +22,7 @@ type Request struct {
 	Target string // path and query, as they go on the wire
 	Header http.Header
 
-	Body   []byte    // sent in one write with the head
+	Body   []byte    // sent in one write with the head, where the connection takes it
 	Stream io.Reader // instead of Body: read on a goroutine of its own while the answer is waited for
 	Length int64     // of Stream; -1 is unknown and sent in chunks
 
@@ -175,10 +175,28 @@ func (c *Call) send(req *Request) error {
 		*buf = head[:0]
 		return c.write(head)
 	}
-	if err := c.write(head); err != nil {
+	return c.sendLarge(head, req.Body)
+}
+
+// sendLarge sends what the connection takes without waiting. The rest of the body is sent while the answer is waited for: the origin may
+// answer before it has read all.
+func (c *Call) sendLarge(head, body []byte) error {
+	n, err := writeNow(c.conn.Conn, head, body)
+	c.sent = n > 0
+	if err != nil {
 		return err
 	}
-	return c.write(req.Body)
+	if n < len(head) {
+		if err := c.write(head[n:]); err != nil {
+			return err
+		}
+		n = len(head)
+	}
+	if rest := body[n-len(head):]; len(rest) > 0 {
+		rest = bytes.Clone(rest) // the caller's memory is its own again when the call has ended
+		c.upload = startUpload(c, bytes.NewReader(rest), int64(len(rest)))
+	}
+	return nil
 }
 
 func (c *Call) write(p []byte) error {

@@ -435,6 +435,27 @@ func TestAFaultOfTheBodyEndsTheCall(t *testing.T) {
 	require.Nil(t, c.takeKept())
 }
 
+// TestAnOriginThatReadsNoBodyIsHeardAllTheSame: its answer does not wait for a body that the connection has no room for.
+func TestAnOriginThatReadsNoBodyIsHeardAllTheSame(t *testing.T) {
+	heard := make(chan struct{})
+	o := serveRaw(t, func(conn net.Conn, r *bufio.Reader) {
+		_, _ = io.WriteString(conn, "HTTP/1.1 413 Large\r\nContent-Length: 2\r\n\r\nno")
+		<-heard
+	})
+	defer close(heard)
+	c := clientOf(t, o.Addr().String(), nil)
+	body := make([]byte, 32<<20)
+	for _, req := range []*Request{{Body: body}, {Stream: bytes.NewReader(body), Length: int64(len(body))}} {
+		req.Method, req.Target = "POST", "/"
+		status, text, err := get(c, req)
+		require.NoError(t, err)
+		require.Equal(t, "413 no", fmt.Sprint(status, " ", text))
+	}
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	require.Empty(t, c.idle, "a connection with half a body on it serves nobody")
+}
+
 func TestAnAnswerBeforeTheBodyIsReadCounts(t *testing.T) {
 	o := serveRaw(t, func(conn net.Conn, r *bufio.Reader) {
 		if _, err := http.ReadRequest(r); err != nil {
