@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"strconv"
 	"strings"
@@ -55,6 +56,9 @@ func TestNoStreamIsCutWhoseUpstreamIsFast(t *testing.T) {
 						}
 						got, err := io.ReadAll(res.Body)
 						res.Body.Close()
+						if lazy && errors.Is(err, net.ErrClosed) {
+							err = nil // as before, but that the head had been read: what came of the answer counts
+						}
 						if err != nil || strings.Count(string(got), "data: {}\n\n") != events {
 							t.Errorf("size %d: %q, %v", size, got, err)
 						}
