@@ -12,6 +12,8 @@ type chunks struct {
 	whole   object
 	choices []object
 	done    bool
+
+	last *plainChunk // the last chunk, if it was plain
 }
 
 func (c *chunks) add(_ string, data []byte, late bool) error {
@@ -27,6 +29,7 @@ func (c *chunks) add(_ string, data []byte, late bool) error {
 
 // addAny takes a chunk, whatever it brings.
 func (c *chunks) addAny(data []byte, late bool) error {
+	c.last = nil
 	chunk := decode(data)
 	if chunk == nil || chunk["choices"] == nil && chunk["usage"] == nil {
 		return nil // an error, or what is no chunk

@@ -9,9 +9,51 @@ import (
 	"github.com/tidwall/gjson"
 )
 
+// plainChunk is a chunk that brings nothing but content.
+type plainChunk struct {
+	before, behind []byte // the content, its quotation marks included
+	message        object // that it belongs to
+}
+
+var contentMember = []byte(`"content":`)
+
+// remember keeps what the next chunk may be like.
+func (c *chunks) remember(data []byte, content string, message object) {
+	at := bytes.Index(data, contentMember)
+	if at < 0 || bytes.Contains(data[at+1:], contentMember[:len(contentMember)-1]) {
+		return // it cannot be told where the content stands
+	}
+	at += len(contentMember)
+	if bytes.HasPrefix(data[at:], []byte(content)) {
+		c.last = &plainChunk{before: data[:at+1], behind: data[at+len(content)-1:], message: message}
+	}
+}
+
+// addLike takes a chunk that is the last one, byte for byte, but for its content. It reports false if it is not.
+func (c *chunks) addLike(data []byte) bool {
+	if c.last == nil || len(data) < len(c.last.before)+len(c.last.behind) || !bytes.HasPrefix(data, c.last.before) || !bytes.HasSuffix(data, c.last.behind) {
+		return false
+	}
+	content := data[len(c.last.before) : len(data)-len(c.last.behind)]
+	for _, b := range content {
+		if b < ' ' || b == '"' || b == '\\' {
+			return false
+		}
+	}
+	if !utf8.Valid(content) {
+		return false
+	}
+	grow(c.last.message, "content", string(content))
+	return true
+}
+
 // addPlain takes a chunk that brings nothing but some more of one choice's content, as nearly all chunks of a stream do, without decoding it.
 // It reports false if there may be more to the chunk: then nothing is done.
 func (c *chunks) addPlain(data []byte) bool {
+	if c.addLike(data) {
+		return true
+	}
+	c.last = nil
 	if !c.chat || c.whole == nil || !utf8.Valid(data) || bytes.Contains(data, []byte(`\u`)) || !gjson.ValidBytes(data) {
 		return false
 	}
@@ -71,5 +113,6 @@ func (c *chunks) addPlain(data []byte) bool {
 		return false
 	}
 	grow(message, "content", content.Str)
+	c.remember(data, content.Raw, message)
 	return true
 }

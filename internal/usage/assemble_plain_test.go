@@ -2,6 +2,7 @@ package usage
 
 import (
 	"math/rand/v2"
+	"strings"
 	"testing"
 
 	"github.com/stretchr/testify/require"
@@ -13,7 +14,10 @@ const usualChunk = `{"id":"chatcmpl-1","object":"chat.completion.chunk","created
 // TestAPlainChunkAddsWhatAnyChunkWouldAdd puts streams together twice, once without the way for plain chunks.
 func TestAPlainChunkAddsWhatAnyChunkWouldAdd(t *testing.T) {
 	pool := []string{
-		usualChunk, usualChunk, usualChunk,
+		usualChunk, usualChunk, usualChunk, strings.Replace(usualChunk, "x7", "content", 1), strings.Replace(usualChunk, " word", `a\"b`, 1), strings.Replace(usualChunk, " word", "漢", 1),
+		strings.Replace(usualChunk, " word", "a\xffb", 1), strings.Replace(usualChunk, " word", "a\nb", 1), strings.Replace(usualChunk, " word", `","refusal":"no`, 1),
+		`{"note":{"content":"elsewhere"},"choices":[{"index":0,"delta":{"content":"x"}}]}`, `{"note":{"content":"moved"},"choices":[{"index":0,"delta":{"content":"x"}}]}`,
+		`{"choices":[{"index":0,"delta":{"content" : "spaced"}}]}`, `{"choices":[{"index":0,"delta":{"content":"plain"}}]}`, `{"choices":[{"index":0,"delta":{"content":"plain too"}}]}`, `{"choices":[{"index":0,"delta":{"content":""}}]}`,
 		`{"id":"chatcmpl-1","object":"chat.completion.chunk","created":1763798400,"model":"gpt-4o","choices":[{"index":0,"delta":{"role":"assistant","content":""},"logprobs":null,"finish_reason":null}]}`,
 		`{"id":"chatcmpl-1","choices":[{"index":0,"delta":{"content":"a\n\"b\\ é 漢 🙂"}}]}`,
 		`{"id":"chatcmpl-1","choices":[{"index":0,"delta":{"content":"\ud83d\ude42 \ud800"}}]}`,
