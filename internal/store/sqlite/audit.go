@@ -57,8 +57,8 @@ func (s *Store) Audit(ctx context.Context, f llmproxy.AuditFilter, page llmproxy
 	}
 	if f.Query != "" {
 		part := strings.ToLower(f.Query)
-		if plainWords(part) {
-			w.and(`(action || char(10) || actor || char(10) || reason || char(10) || before || char(10) || after) LIKE ?`, "%"+part+"%")
+		if plain, written, ok := likeOf(part); ok {
+			w.and(`((action || char(10) || actor || char(10) || reason) LIKE ? ESCAPE '!' OR (before || char(10) || after) LIKE ? ESCAPE '!')`, plain, written)
 		}
 		w.and("(holds(action, ?) OR holds(actor, ?) OR holds(reason, ?) OR holds_value(before, ?) OR holds_value(after, ?))", part, part, part, part, part)
 	}

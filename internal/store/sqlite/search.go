@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"database/sql/driver"
+	"encoding/json"
 	"strings"
 
 	"modernc.org/sqlite"
@@ -35,15 +36,19 @@ func textOf(v driver.Value) string {
 	return text
 }
 
-// plainWords reports whether a part is written in JSON as it is, and is found by LIKE wherever holds finds it: then LIKE, which is much
-// faster, leaves few rows to look into. (Of letters beyond ASCII two become one of these in lower case: the signs of kelvin and of
-// dotted I, which a search in plain letters passes over.)
-func plainWords(part string) bool {
+// likeOf are patterns by which LIKE finds a part wherever holds does, in a text and in JSON as this package writes it; false where there
+// are none. LIKE is much faster, and leaves few rows to look into. (Of letters beyond ASCII two become one of these in lower case: the
+// signs of kelvin and of dotted I, which a search in plain letters passes over.)
+func likeOf(part string) (plain, written string, ok bool) {
 	for i := range len(part) {
-		c := part[i]
-		if c < ' ' || c > '~' || strings.IndexByte(`"\&<>%_`, c) >= 0 {
-			return false
+		if c := part[i]; c < ' ' || c > '~' {
+			return "", "", false
 		}
 	}
-	return true
+	text, err := json.Marshal(part)
+	if err != nil {
+		return "", "", false
+	}
+	escape := strings.NewReplacer("!", "!!", "%", "!%", "_", "!_")
+	return "%" + escape.Replace(part) + "%", "%" + escape.Replace(string(text[1:len(text)-1])) + "%", true
 }
