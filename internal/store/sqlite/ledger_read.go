@@ -90,6 +90,7 @@ func (s *Store) requestsQuery(ctx context.Context, f *llmproxy.RequestFilter, pa
 // few is found by counting to few; of those that all leave many the first is as good as any.
 func (s *Store) fewest(ctx context.Context, w *where, indexed []int) (int, error) {
 	for _, bound := range []int{500, 5_000, 50_000} {
+		fewest, least := 0, bound
 		for i, at := range indexed {
 			only := where{}
 			for other := range w.conditions {
@@ -102,9 +103,12 @@ func (s *Store) fewest(ctx context.Context, w *where, indexed []int) (int, error
 			if err != nil {
 				return 0, unavailable(err)
 			}
-			if count < bound {
-				return i, nil
+			if count < least {
+				fewest, least = i, count
 			}
+		}
+		if least < bound {
+			return fewest, nil
 		}
 	}
 	return 0, nil
