@@ -28,6 +28,8 @@ var (
 	ErrNoCredential = errors.New("no credential")
 	// ErrForbidden: the credential is good, the request is not to be made with it.
 	ErrForbidden = errors.New("not to be done with this credential")
+	// ErrTooMany: there are more than can be put in the order that was asked for.
+	ErrTooMany = errors.New("too many for this order")
 	// ErrKeyReused: the idempotency key belongs to another request.
 	ErrKeyReused = errors.New("idempotency key used for another request")
 	// ErrKeyUnavailable: the provider key cannot be opened: the sealing secret is missing or another one, or the ciphertext is

@@ -9,6 +9,9 @@ import (
 type Page struct {
 	Limit int  // 1..100; 0 means 100
 	After UUID // the id that the page before ended with; zero begins at the newest
+
+	// AfterKey is what [TokenOrder.KeyOf] says of what the page before ended with, in a listing with an order.
+	AfterKey string
 }
 
 // ProjectFilter narrows a listing of projects; zero fields do not narrow. Deleted projects are never listed.
@@ -25,6 +28,7 @@ type TokenFilter struct {
 	Status         TokenStatus   // at Now
 	Query          string        // part of the name in any case, or how the id begins
 	Now            time.Time     // what Active, ExpiringWithin and Status compare with; required with them
+	Order          TokenOrder
 }
 
 // QueryDigits are the hexadecimal digits that an id begins with if the query is how it begins; empty if it cannot be.

@@ -1,6 +1,7 @@
 package manage_test
 
 import (
+	"context"
 	"fmt"
 	"net/http"
 	"os"
@@ -519,4 +520,41 @@ func TestTheAuditOfATokenIsItsOwn(t *testing.T) {
 	}
 	require.Equal(t, []any{"token.update", "token.create"}, actions)
 	a.wantField(t, "token_id", "GET", "/manage/audit?token_id=x", nil)
+}
+
+func TestTokensAreListedInTheOrderAskedFor(t *testing.T) {
+	a := newAPI(t)
+	project := a.newProject(t)
+	for _, name := range []string{"Berta", "anton", "Ärger", "berta", "cäsar"} {
+		a.newToken(t, project, m{"name": name})
+	}
+	read := func(path string) (names []string) {
+		for path != "" {
+			got := a.want(t, http.StatusOK, "GET", path, nil)
+			for _, token := range got.list(t) {
+				names = append(names, token["name"].(string))
+			}
+			path = nextPage(t, got)
+		}
+		return names
+	}
+	require.Equal(t, []string{"anton", "Berta", "berta", "cäsar", "Ärger"}, read("/manage/tokens?sort=name&limit=2&project_id="+project))
+	require.Equal(t, []string{"Ärger", "cäsar", "berta", "Berta", "anton"}, read("/manage/tokens?sort=-name&limit=1"))
+	require.Equal(t, []string{"berta", "Berta"}, read("/manage/tokens?sort=-name&limit=1&q=berta"))
+	require.Len(t, read("/manage/tokens?sort=-last_used_at&limit=2"), 5)
+	a.wantField(t, "sort", "GET", "/manage/tokens?sort=secret", nil)
+	next := nextPage(t, a.want(t, http.StatusOK, "GET", "/manage/tokens?sort=name&limit=2", nil))
+	a.wantField(t, "cursor", "GET", strings.Replace(next, "sort=name", "sort=-name", 1), nil)
+}
+
+// fullStore has more tokens than it can order.
+type fullStore struct{ manage.Store }
+
+func (fullStore) Tokens(context.Context, llmproxy.TokenFilter, llmproxy.Page) ([]llmproxy.Token, bool, error) {
+	return nil, false, llmproxy.ErrTooMany
+}
+
+func TestTooManyTokensToOrderAreRefused(t *testing.T) {
+	a := serveAPI(t, newHouse(t, func(cfg *manage.Config) { cfg.Store = fullStore{cfg.Store} }))
+	a.wantField(t, "sort", "GET", "/manage/tokens?sort=name", nil)
 }

@@ -2,6 +2,7 @@ package manage
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"time"
@@ -51,6 +52,7 @@ type listTokensInput struct {
 	ExpiringWithin string       `query:"expiring_within" pattern:"^[1-9][0-9]{0,5}[mhd]$" doc:"Not expired, but within this time: 30m, 24h, 7d"`
 	Status         string       `query:"status" enum:"active,revoked,expired,exhausted" doc:"As in the answer"`
 	Q              string       `query:"q" minLength:"1" maxLength:"100" doc:"Part of the name, in any case, or how the id begins; never a secret"`
+	Sort           string       `query:"sort" enum:"name,-name,expires_at,-expires_at,request_count,-request_count,last_used_at,-last_used_at" doc:"Ordered by this from the smallest on, with a minus from the largest; absent: the newest first"`
 	IDs            []string     `query:"id" maxItems:"100" format:"uuid" doc:"These tokens, joined by commas, without paging; those that are not there are left out"`
 	PageParams
 }
@@ -82,7 +84,7 @@ type rotatedToken struct {
 func (h *Handler) addTokens() {
 	const all, one = "/manage/tokens", "/manage/tokens/{id}"
 	huma.Register(h.api, h.operation("mintToken", "POST", all, "Mint a token; its secret is shown this once", http.StatusCreated, append([]int{http.StatusNotFound}, withBody...)...), h.mintToken)
-	huma.Register(h.api, h.operation("listTokens", "GET", all, "List tokens, newest first", http.StatusOK), h.listTokens)
+	huma.Register(h.api, h.operation("listTokens", "GET", all, "List tokens, newest first unless they are sorted", http.StatusOK), h.listTokens)
 	huma.Register(h.api, h.operation("revokeTokens", "DELETE", all, "Revoke one token or up to 90, all or none", http.StatusNoContent, append([]int{http.StatusNotFound}, withBody...)...), h.revokeTokens)
 	huma.Register(h.api, h.operation("getToken", "GET", one, "Get a token", http.StatusOK, http.StatusNotFound), h.getToken)
 	huma.Register(h.api, h.operation("updateToken", "PATCH", one, "Change a token: absent is unchanged, null is cleared", http.StatusOK, append([]int{http.StatusNotFound, http.StatusPreconditionFailed}, withBody...)...), h.changeToken)
@@ -121,7 +123,7 @@ func (h *Handler) listTokens(ctx context.Context, in *listTokensInput) (*tokensA
 	if strings.Contains(in.Q, llmproxy.SecretPrefix) {
 		return nil, h.problem(ctx, FieldErrors{{"q", "must not be a secret: this one has been seen by every log on the way, so revoke or rotate it"}})
 	}
-	f := llmproxy.TokenFilter{Active: in.Active.pointer(), Status: llmproxy.TokenStatus(in.Status), Query: in.Q}
+	f := llmproxy.TokenFilter{Active: in.Active.pointer(), Status: llmproxy.TokenStatus(in.Status), Query: in.Q, Order: llmproxy.TokenOrder(in.Sort)}
 	if f.ProjectID, err = projectParam(in.ProjectID); err != nil {
 		return nil, h.problem(ctx, err)
 	}
@@ -131,6 +133,9 @@ func (h *Handler) listTokens(ctx context.Context, in *listTokensInput) (*tokensA
 	}
 	f.ExpiringWithin = within
 	tokens, more, err := h.service.Tokens(ctx, f, page)
+	if errors.Is(err, llmproxy.ErrTooMany) {
+		return nil, h.problem(ctx, FieldErrors{{"sort", "there are too many tokens to order them here: narrow them to a project"}})
+	}
 	if err != nil {
 		return nil, h.problem(ctx, err)
 	}
@@ -140,7 +145,8 @@ func (h *Handler) listTokens(ctx context.Context, in *listTokensInput) (*tokensA
 		out.Body[i] = tokenOut(&tokens[i], now)
 	}
 	if more {
-		out.Link = c.next(tokens[len(tokens)-1].ID.UUID)
+		last := &tokens[len(tokens)-1]
+		out.Link = c.nextInOrder(last.ID.UUID, f.Order.KeyOf(last))
 	}
 	return out, nil
 }

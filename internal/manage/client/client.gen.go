@@ -528,6 +528,42 @@ func (e ListTokensParamsStatus) Valid() bool {
 	}
 }
 
+// Defines values for ListTokensParamsSort.
+const (
+	ExpiresAt         ListTokensParamsSort = "expires_at"
+	LastUsedAt        ListTokensParamsSort = "last_used_at"
+	MinusExpiresAt    ListTokensParamsSort = "-expires_at"
+	MinusLastUsedAt   ListTokensParamsSort = "-last_used_at"
+	MinusName         ListTokensParamsSort = "-name"
+	MinusRequestCount ListTokensParamsSort = "-request_count"
+	Name              ListTokensParamsSort = "name"
+	RequestCount      ListTokensParamsSort = "request_count"
+)
+
+// Valid indicates whether the value is a known member of the ListTokensParamsSort enum.
+func (e ListTokensParamsSort) Valid() bool {
+	switch e {
+	case ExpiresAt:
+		return true
+	case LastUsedAt:
+		return true
+	case MinusExpiresAt:
+		return true
+	case MinusLastUsedAt:
+		return true
+	case MinusName:
+		return true
+	case MinusRequestCount:
+		return true
+	case Name:
+		return true
+	case RequestCount:
+		return true
+	default:
+		return false
+	}
+}
+
 // Defines values for GetUsageParamsBucket.
 const (
 	GetUsageParamsBucketDay  GetUsageParamsBucket = "day"
@@ -1449,6 +1485,9 @@ type ListTokensParams struct {
 	// Q Part of the name, in any case, or how the id begins; never a secret
 	Q *string `form:"q,omitempty" json:"q,omitempty"`
 
+	// Sort Ordered by this from the smallest on, with a minus from the largest; absent: the newest first
+	Sort *ListTokensParamsSort `form:"sort,omitempty" json:"sort,omitempty"`
+
 	// ID These tokens, joined by commas, without paging; those that are not there are left out
 	ID    *[]openapi_types.UUID `form:"id,omitempty" json:"id,omitempty"`
 	Limit *int64                `form:"limit,omitempty" json:"limit,omitempty"`
@@ -1459,6 +1498,9 @@ type ListTokensParams struct {
 
 // ListTokensParamsStatus defines parameters for ListTokens.
 type ListTokensParamsStatus string
+
+// ListTokensParamsSort defines parameters for ListTokens.
+type ListTokensParamsSort string
 
 // UpdateTokenParams defines parameters for UpdateToken.
 type UpdateTokenParams struct {
@@ -1725,7 +1767,7 @@ type ClientInterface interface {
 	// Corresponds with DELETE /manage/tokens (the `RevokeTokens` operationId).
 	RevokeTokens(ctx context.Context, body RevokeTokensJSONRequestBody, reqEditors ...RequestEditorFn) (*http.Response, error)
 
-	// ListTokens List tokens, newest first
+	// ListTokens List tokens, newest first unless they are sorted
 	//
 	// Corresponds with GET /manage/tokens (the `ListTokens` operationId).
 	ListTokens(ctx context.Context, params *ListTokensParams, reqEditors ...RequestEditorFn) (*http.Response, error)
@@ -2123,7 +2165,7 @@ func (c *Client) RevokeTokens(ctx context.Context, body RevokeTokensJSONRequestB
 	return c.Client.Do(req)
 }
 
-// ListTokens List tokens, newest first
+// ListTokens List tokens, newest first unless they are sorted
 //
 // Corresponds with GET /manage/tokens (the `ListTokens` operationId).
 func (c *Client) ListTokens(ctx context.Context, params *ListTokensParams, reqEditors ...RequestEditorFn) (*http.Response, error) {
@@ -3321,6 +3363,18 @@ func NewListTokensRequest(server string, params *ListTokensParams) (*http.Reques
 
 		}
 
+		if params.Sort != nil {
+
+			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "sort", *params.Sort, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "string", Format: ""}); err != nil {
+				return nil, err
+			} else {
+				for _, qp := range strings.Split(queryFrag, "&") {
+					rawQueryFragments = append(rawQueryFragments, qp)
+				}
+			}
+
+		}
+
 		if params.ID != nil {
 
 			if queryFrag, err := runtime.StyleParamWithOptions("form", false, "id", *params.ID, runtime.StyleParamOptions{ParamLocation: runtime.ParamLocationQuery, Type: "array", Format: ""}); err != nil {
@@ -3929,7 +3983,7 @@ type ClientWithResponsesInterface interface {
 	// Corresponds with DELETE /manage/tokens (the `RevokeTokens` operationId).
 	RevokeTokensWithResponse(ctx context.Context, body RevokeTokensJSONRequestBody, reqEditors ...RequestEditorFn) (*RevokeTokensResponse, error)
 
-	// ListTokensWithResponse List tokens, newest first
+	// ListTokensWithResponse List tokens, newest first unless they are sorted
 	//
 	// Returns a wrapper object for the known response body format(s).
 	//
@@ -6429,7 +6483,7 @@ func (c *ClientWithResponses) RevokeTokensWithResponse(ctx context.Context, body
 	return ParseRevokeTokensResponse(rsp)
 }
 
-// ListTokensWithResponse List tokens, newest first
+// ListTokensWithResponse List tokens, newest first unless they are sorted
 //
 // Returns a wrapper object for the known response body format(s).
 //

@@ -93,10 +93,39 @@ func (s *Store) Tokens(ctx context.Context, f llmproxy.TokenFilter, p llmproxy.P
 		q.partition = ownTokensPartition(f.ProjectID)
 	}
 	f.Query = strings.ToLower(f.Query)
+	if f.Order != "" {
+		q.below = ""
+		return s.tokensInOrder(ctx, q, f, p)
+	}
 	if f.Active == nil && f.ExpiringWithin == 0 && f.Status == "" && f.Query == "" {
 		q.size = pageLimit(p) + 1
 	}
 	return page(s.listed(ctx, q), func(t *llmproxy.Token) bool { return passes(t, f) }, p)
+}
+
+// maxOrdered is how many tokens are put in another order than that of their ids: they are all read, for each page.
+const maxOrdered = 10_000
+
+// tokensInOrder lists tokens in an order of their own.
+func (s *Store) tokensInOrder(ctx context.Context, q query, f llmproxy.TokenFilter, p llmproxy.Page) ([]llmproxy.Token, bool, error) {
+	var all []llmproxy.Token
+	read := 0
+	for t, err := range s.listed(ctx, q) {
+		if err != nil {
+			return nil, false, err
+		}
+		if read++; read > maxOrdered {
+			return nil, false, llmproxy.ErrTooMany
+		}
+		if passes(&t, f) && (p.After.IsZero() || f.Order.Compare(f.Order.KeyOf(&t), t.ID, p.AfterKey, llmproxy.TokenID{UUID: p.After}) > 0) {
+			all = append(all, t)
+		}
+	}
+	slices.SortFunc(all, func(a, b llmproxy.Token) int {
+		return f.Order.Compare(f.Order.KeyOf(&a), a.ID, f.Order.KeyOf(&b), b.ID)
+	})
+	more := len(all) > pageLimit(p)
+	return all[:min(len(all), pageLimit(p))], more, nil
 }
 
 // listed reads the tokens that a partition lists, as they now are. It ends after the first error.

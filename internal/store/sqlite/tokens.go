@@ -65,7 +65,7 @@ func (s *Store) Token(ctx context.Context, id llmproxy.TokenID) (llmproxy.Token,
 // Tokens lists tokens as they now are, newest first.
 func (s *Store) Tokens(ctx context.Context, f llmproxy.TokenFilter, page llmproxy.Page) ([]llmproxy.Token, bool, error) {
 	ids, args := tokenIDs(f, page)
-	tokens, err := list(ctx, s.readers, `SELECT `+tokenColumns+tokenTables+` WHERE t.id IN (`+ids+`) ORDER BY t.id DESC`, args, scanToken)
+	tokens, err := list(ctx, s.readers, `SELECT `+tokenColumns+tokenTables+` WHERE t.id IN (`+ids+`) ORDER BY `+orderOf(f.Order).by(), args, scanToken)
 	if err != nil {
 		return nil, false, err
 	}
@@ -106,8 +106,57 @@ func tokenIDs(f llmproxy.TokenFilter, page llmproxy.Page) (query string, args []
 		}
 		w.and("("+named+")", args...)
 	}
-	query = `SELECT t.id` + tokenTables + w.page("t.id", page)
+	query = `SELECT t.id` + tokenTables + orderOf(f.Order).page(&w, f.Order, page)
 	return query, w.args
+}
+
+// tokenOrder is how tokens are ordered: by a column, then by id.
+type tokenOrder struct {
+	column     string // empty for ids alone
+	descending bool
+}
+
+var tokenOrders = map[llmproxy.TokenOrder]string{
+	llmproxy.OrderName: "lower(t.name)", llmproxy.OrderExpiry: "t.expires_at", llmproxy.OrderRequests: "t.request_count", llmproxy.OrderLastUsed: "t.last_used_at",
+}
+
+func orderOf(order llmproxy.TokenOrder) tokenOrder {
+	if order == "" {
+		return tokenOrder{descending: true}
+	}
+	key, descending := order.Key()
+	return tokenOrder{tokenOrders[key], descending}
+}
+
+func (o tokenOrder) by() string {
+	direction := " ASC"
+	if o.descending {
+		direction = " DESC"
+	}
+	if o.column == "" {
+		return "t.id" + direction
+	}
+	return o.column + direction + ", t.id" + direction
+}
+
+// page narrows to the tokens after a page, one more than the page has.
+func (o tokenOrder) page(w *where, order llmproxy.TokenOrder, p llmproxy.Page) string {
+	if o.column == "" {
+		return w.page("t.id", p)
+	}
+	if !p.After.IsZero() {
+		var key any = p.AfterKey
+		if name, _ := order.Key(); name != llmproxy.OrderName {
+			key = llmproxy.NumberOf(p.AfterKey)
+		}
+		beyond := ">"
+		if o.descending {
+			beyond = "<"
+		}
+		w.and("("+o.column+", t.id) "+beyond+" (?, ?)", key, p.After[:])
+	}
+	w.args = append(w.args, pageLimit(p)+1)
+	return w.String() + " ORDER BY " + o.by() + " LIMIT ?"
 }
 
 // UpdateTokens stores what change makes of each token, all or none. Counters, window and last use stay as spends make them.

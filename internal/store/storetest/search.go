@@ -76,6 +76,44 @@ func testTokenSearch(t *testing.T, engine Engine) {
 	require.Equal(t, []llmproxy.Token{token}, listed)
 }
 
+func testTokenOrder(t *testing.T, engine Engine) {
+	s := engine.Open(t)
+	ctx := context.Background()
+	p := AddProject(t, s)
+	for i, name := range []string{"beta", "Alpha", "alpha", "ZULU", "ärger", "", "beta"} {
+		id, hash := AddToken(t, s, p.ID, func(g *llmproxy.Gate) {
+			g.Name, g.ExpiresAt, g.RequestsPerHour = name, Noon.Add(time.Duration(1+i*3%5)*time.Hour), 9
+		})
+		for range i % 3 {
+			require.NoError(t, spend(s, id, hash, Noon.Add(time.Duration(10-i)*time.Minute)))
+		}
+	}
+	all, _, err := s.Tokens(ctx, llmproxy.TokenFilter{}, llmproxy.Page{})
+	require.NoError(t, err)
+	for _, by := range []llmproxy.TokenOrder{llmproxy.OrderName, llmproxy.OrderExpiry, llmproxy.OrderRequests, llmproxy.OrderLastUsed} {
+		for _, order := range []llmproxy.TokenOrder{by, "-" + by} {
+			want := slices.Clone(all)
+			slices.SortFunc(want, func(a, b llmproxy.Token) int { return order.Compare(order.KeyOf(&a), a.ID, order.KeyOf(&b), b.ID) })
+			var got []llmproxy.Token
+			for page, more := (llmproxy.Page{Limit: 2}), true; more; {
+				var some []llmproxy.Token
+				some, more, err = s.Tokens(ctx, llmproxy.TokenFilter{Order: order, ProjectID: p.ID}, page)
+				require.NoError(t, err)
+				got = append(got, some...)
+				last := &got[len(got)-1]
+				page.After, page.AfterKey = last.ID.UUID, order.KeyOf(last)
+			}
+			require.Equal(t, want, got, "%s", order)
+		}
+	}
+	for order, name := range map[llmproxy.TokenOrder]string{llmproxy.OrderName: "", "-" + llmproxy.OrderName: "ärger"} {
+		some, more, err := s.Tokens(ctx, llmproxy.TokenFilter{Order: order}, llmproxy.Page{Limit: 1})
+		require.NoError(t, err)
+		require.True(t, more)
+		require.Equal(t, name, some[0].Name)
+	}
+}
+
 func testAuditOfAToken(t *testing.T, engine Engine) {
 	s := engine.Open(t)
 	ctx := context.Background()

@@ -77,6 +77,7 @@ func Run(t *testing.T, engine Engine) {
 		"projects are listed by page and filter":                testProjectList,
 		"tokens are listed by page and filter":                  testTokenList,
 		"tokens are found by what they are and how they begin":  testTokenSearch,
+		"tokens are listed in any order":                        testTokenOrder,
 		"the audit of a token is its own":                       testAuditOfAToken,
 		"texts come back as they went in":                       testTexts,
 		"a session holds until it is ended, for all at once":    testSessions,
