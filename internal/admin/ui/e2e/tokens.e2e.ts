@@ -191,6 +191,17 @@ test('the list is searched, filtered and read page after page, and the address s
   await page.getByText('No token fits.').waitFor();
   await atAddress(page, 'status=revoked');
   await page.getByRole('button', { name: 'Show all' }).click();
+  await page.getByRole('combobox', { name: 'Project' }).fill('Man');
+  await page.getByRole('option', { name }).click();
+  await page.getByRole('combobox', { name: 'Sorted by' }).click();
+  await page.getByRole('option', { name: 'Ends soonest' }).click();
+  await page.getByRole('row').nth(1).getByText('job 17').waitFor();
+  await page.getByRole('combobox', { name: 'Sorted by' }).click();
+  await page.getByRole('option', { name: 'Name' }).click();
+  await page.getByRole('row').nth(1).getByText('job 00').waitFor();
+  expect(page.url()).toContain('sort=name');
+  await page.getByRole('button', { name: 'Show more' }).click();
+  await page.getByRole('row').nth(60).getByText('job 59').waitFor();
   await page.keyboard.press('/');
   await page.keyboard.type('job 42');
   await page.getByText('1 in all').waitFor();

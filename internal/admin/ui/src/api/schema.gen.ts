@@ -186,7 +186,7 @@ export interface paths {
             path?: never;
             cookie?: never;
         };
-        /** List tokens, newest first */
+        /** List tokens, newest first unless they are sorted */
         get: operations["listTokens"];
         put?: never;
         /** Mint a token; its secret is shown this once */
@@ -2459,6 +2459,8 @@ export interface operations {
                 status?: "active" | "revoked" | "expired" | "exhausted";
                 /** @description Part of the name, in any case, or how the id begins; never a secret */
                 q?: string;
+                /** @description Ordered by this from the smallest on, with a minus from the largest; absent: the newest first */
+                sort?: "name" | "-name" | "expires_at" | "-expires_at" | "request_count" | "-request_count" | "last_used_at" | "-last_used_at";
                 /** @description These tokens, joined by commas, without paging; those that are not there are left out */
                 id?: string[] | null;
                 limit?: number;

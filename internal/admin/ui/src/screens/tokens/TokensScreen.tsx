@@ -13,7 +13,7 @@ import { ProjectSelect, useProject } from '../../shared/projects';
 import { SearchField } from '../../shared/SearchField';
 import { tokenColumns } from './columns';
 import { CreateToken } from './CreateToken';
-import { statuses, withins, type TokensSearch } from './search';
+import { orders, statuses, withins, type Order, type TokensSearch } from './search';
 import { titleOf } from './token';
 import { useTokenActions } from './useTokenActions';
 
@@ -28,7 +28,7 @@ export function TokensScreen() {
     choose(nothing);
     void navigate({ search: (old) => ({ ...old, ...change }) });
   };
-  const pages = usePages('/manage/tokens', { q: search.q, project_id: search.project, status: search.status, expiring_within: search.within });
+  const pages = usePages('/manage/tokens', { q: search.q, project_id: search.project, status: search.status, expiring_within: search.within, sort: search.sort });
   const project = useProject(search.project);
   const act = useTokenActions({ onRevoked: () => choose(nothing) });
   const filtered = !!(search.q || search.project || search.status || search.within);
@@ -46,6 +46,10 @@ export function TokensScreen() {
         <Select
           aria-label="Expires" placeholder="Any expiry" clearable w={170} data={withins.map((value) => ({ value, label: `Expires within ${value}` }))} value={search.within ?? null}
           onChange={(within) => go({ within: withins.find((one) => one === within) })}
+        />
+        <Select
+          aria-label="Sorted by" placeholder="Newest first" clearable w={160} data={Object.entries(orders).map(([value, label]) => ({ value, label }))} value={search.sort ?? null}
+          onChange={(sort) => go({ sort: (sort as Order | null) ?? undefined })}
         />
         {project && <Button variant="default" c="red" onClick={() => act.revokeProject(project)}>Revoke all of the project</Button>}
       </Group>

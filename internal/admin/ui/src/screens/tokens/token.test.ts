@@ -54,8 +54,8 @@ test('a token without a name goes by the beginning of its id', () => {
 });
 
 test('what an address says is taken where it means something', () => {
-  expect(parseTokensSearch({ q: 7, project: 'p', status: 'active', within: '24h', create: true })).toEqual({ q: '7', project: 'p', status: 'active', within: '24h', create: true });
-  expect(parseTokensSearch({ q: {}, project: 1, status: 'toString', within: '5y', create: 'yes' })).toEqual({});
+  expect(parseTokensSearch({ q: 7, project: 'p', status: 'active', within: '24h', sort: '-request_count', create: true })).toEqual({ q: '7', project: 'p', status: 'active', within: '24h', sort: '-request_count', create: true });
+  expect(parseTokensSearch({ q: {}, project: 1, status: 'toString', within: '5y', sort: 'toString', create: 'yes' })).toEqual({});
 });
 
 test('what the server says of the end goes to the field that has it', () => {
