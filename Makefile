@@ -109,10 +109,13 @@ bench-events: ## a dispatcher over a backlog: a million events to a file, webhoo
 bench-lambda: ## the built function beside a minimal one, at Lambda's shares of a processor: INIT, CPU, memory, sizes
 	@go test -timeout 15m -run '^$$' -bench '^Benchmark(Function|Ready)$$' -benchtime 300x ./functions/proxy
 
-# The database is kept for the next run; remove it to have it made anew.
+# The database is kept for runs of the next hours, one for each version of its tables.
+SIZE_DB = $(CACHE)/size-$(notdir $(basename $(lastword $(sort $(wildcard internal/store/sqlite/migrations/*.sql))))).db
+
 bench-ui: ui build ## the site with 100 projects, 100,000 tokens and a million requests: each call of the API, then each screen in a real Chromium
-	@LLM_PROXY_SIZE_DB=$(CACHE)/size.db go test -run '^$$' -bench Screens -benchtime 5x -timeout 30m ./internal/manage
-	@KIND=paint LLM_PROXY_SIZE_DB=$(CACHE)/size.db internal/admin/ui/tools/test.sh
+	@mkdir -p $(CACHE)
+	@LLM_PROXY_SIZE_DB=$(SIZE_DB) go test -run '^$$' -bench Screens -benchtime 1x -timeout 60m ./internal/manage
+	@KIND=paint LLM_PROXY_SIZE_DB=$(SIZE_DB) internal/admin/ui/tools/test.sh
 
 screenshots: ui build ## make the pictures of the site in docs/images anew, with data made for it (Chromium)
 	@KIND=shots internal/admin/ui/tools/test.sh
