@@ -160,7 +160,7 @@ func (s *localStack) mint(ctx context.Context, url, public string, key llmproxy.
 	}
 	store := dynamo.New(engine, s.tables)
 	defer func() { err = errors.Join(err, store.Close()) }()
-	closers.add("tables", func() error { return s.drop(engine) })
+	closers.add("tables", func() error { return s.drop(ctx, engine) })
 	if err := store.CreateTables(ctx); err != nil {
 		return err
 	}
@@ -182,8 +182,8 @@ func (s *localStack) mint(ctx context.Context, url, public string, key llmproxy.
 }
 
 // drop removes the tables from an engine that goes on without us.
-func (s *localStack) drop(engine aws.Config) error {
-	ctx, cancel := context.WithTimeout(context.Background(), dropWithin)
+func (s *localStack) drop(ctx context.Context, engine aws.Config) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), dropWithin) // the signal to stop has ended it
 	defer cancel()
 	client := dynamodb.NewFromConfig(engine)
 	for _, name := range []string{s.tables.Tokens, s.tables.Control} {

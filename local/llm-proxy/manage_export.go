@@ -190,7 +190,7 @@ func openExport(stdout io.Writer, name string, goesOn bool) (*exportFile, error)
 	if goesOn {
 		flags = os.O_WRONLY
 	}
-	file, err := os.OpenFile(name+".part", flags, 0o600) //nolint:gosec // the operator's choice
+	file, err := os.OpenFile(name+".part", flags, 0o600)
 	if goesOn && errors.Is(err, os.ErrNotExist) {
 		return nil, usageError("--output: %s.part, which an export has left, is not there", name)
 	}
