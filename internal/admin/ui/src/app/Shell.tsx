@@ -35,7 +35,6 @@ export function Shell() {
       {/* no link: the address is the router's */}
       <UnstyledButton className={classes.skip} onClick={() => main.current?.focus()}>Skip to content</UnstyledButton>
       <header className={classes.header}>
-        <DemoBanner />
         <div className={classes.bar}>
           <Burger hiddenFrom="lg" size="sm" opened={menu} onClick={() => setMenu(!menu)} aria-label="Menu" aria-expanded={menu} />
           <Link to="/" className={classes.home} aria-label="llm-proxy, start"><Logo /></Link>
@@ -52,6 +51,7 @@ export function Shell() {
         <nav aria-label="Screens"><Stack gap={4}><NavLinks column /></Stack></nav>
       </Drawer>
       <main ref={main} tabIndex={-1} className={classes.main}><Outlet /></main>
+      <DemoBanner />
       <Palette />
       <Help opened={help} onClose={() => setHelp(false)} />
     </>
@@ -68,8 +68,12 @@ function NavLinks({ column }: { column?: boolean }) {
   );
 }
 
-/** Says that answers are made up here, where they are. */
+/** Says that answers are made up here, where they are. It is known a moment after the page, which it would push down from above. */
 function DemoBanner() {
   const { data } = useInfo();
-  return data?.demo ? <div className={classes.banner} role="note">The demo provider is on: answers are made up on this machine and cost nothing. Costs that are shown are what OpenAI asks for the same.</div> : null;
+  return data?.demo ? (
+    <aside aria-label="Demo" className={classes.banner}>
+      <div role="note">The demo provider is on: answers are made up on this machine and cost nothing. Costs that are shown are what OpenAI asks for the same.</div>
+    </aside>
+  ) : null;
 }

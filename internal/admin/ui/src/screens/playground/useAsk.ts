@@ -52,20 +52,23 @@ export function useAsk() {
       }
       await follow(response.body, (answer) => tell({ answer, firstByte: now.firstByte ?? performance.now() - began }), now.answer);
       if (!now.answer.done) {
-        throw new Problem({ status: 0, title: 'The answer broke off', detail: 'What came so far is below; it is not complete.' });
+        throw brokeOff(now);
       }
       tell({ state: 'complete', total: performance.now() - began });
     } catch (thrown) {
       const total = performance.now() - began;
-      const broke = now.answer.text !== '' && thrown instanceof TypeError;
+      const broke = now.status !== undefined && thrown instanceof TypeError; // once its head has come, no answer is a part of one
       tell(abort.signal.aborted ? { state: 'stopped', total } : {
         state: 'failed', total,
-        problem: broke ? new Problem({ status: 0, title: 'The answer broke off', detail: 'What came so far is below; it is not complete.' }) : toProblem(thrown),
+        problem: broke ? brokeOff(now) : toProblem(thrown),
       });
     }
   };
   return { asked, ask, stop };
 }
+
+const brokeOff = ({ answer }: Asked) =>
+  new Problem({ status: 0, title: 'The answer broke off', detail: answer.text ? 'What came so far is below; it is not complete.' : 'Its head has come, and nothing else.' });
 
 async function follow(body: ReadableStream<Uint8Array>, tell: (answer: Answer) => void, begin: Answer): Promise<void> {
   const events = new EventReader();
