@@ -66,6 +66,17 @@ test('a time without requests says so, and one of one’s own is picked in a cal
   await page.getByRole('figure', { name: 'Requests by hour and model' }).waitFor();
 });
 
+test('times are those of the browser’s zone', async ({ page }) => {
+  const browser = await page.context().newCDPSession(page);
+  await browser.send('Emulation.setTimezoneOverride', { timezoneId: 'Asia/Kolkata' });
+  await signIn(page, '/admin/#/overview?from=2020-01-01T00:00:00Z&to=2020-01-02T00:00:00Z');
+  await page.getByRole('button', { name: '2020-01-01 05:30 – 2020-01-02 05:30' }).click();
+  await page.getByText('In your time zone, Asia/').waitFor(); // Kolkata, or Calcutta as some call it
+  await page.getByLabel('From').fill('2020-01-01T12:00:00');
+  await page.getByRole('button', { name: 'Show', exact: true }).click();
+  await atAddress(page, /from=2020-01-01T06(:|%3A)30/);
+});
+
 test('figures that cannot be read say why and try again', async ({ page, strict }) => {
   await failsUntilRetried(page, strict, { asks: '**/manage/usage?*', at: '/admin/#/overview', then: page.getByRole('list', { name: 'Figures' }) });
 });

@@ -1,3 +1,5 @@
+import type { Page } from 'playwright-core';
+
 import { checkAccessibility, expect, signIn, test, titled } from './kit';
 
 const hostile = '<img src=x onerror="document.title=\'taken\'">';
@@ -22,6 +24,7 @@ test('a question is asked with a pasted token, and its figures are told', async 
   expect(entry).toMatchObject({ outcome: 'complete', stream: true });
   expect(await answer.locator('dd').allInnerTexts()).toEqual(expect.arrayContaining([id, '200', String(entry.usage.input), String(entry.usage.output)]));
   expect(await answer.getByText(/^\d+(\.\d+)? (µs|ms|s)$/).count(), 'first byte and latency').toBe(2);
+  await answer.getByText(/^\$0\.\d+$/).waitFor(); // the cost, once the ledger has it
   await checkAccessibility(page);
   expect(await page.locator('img[src="x"]').count()).toBe(0);
   await titled(page, 'Playground · llm-proxy');
@@ -32,6 +35,48 @@ test('a question is asked with a pasted token, and its figures are told', async 
   await page.getByRole('heading', { level: 1, name: 'Projects' }).waitFor();
   await page.goto('/admin/#/playground');
   expect(await page.getByRole('textbox', { name: 'Token' }).inputValue(), 'it is gone when one leaves').toBe('');
+});
+
+/** Lets the demo provider misbehave: the playground has no header for that. */
+const misbehaves = (page: Page, how: string) => page.route('**/v1/chat/completions', (route) => route.continue({ headers: { ...route.request().headers(), 'x-demo': how } }));
+
+test('an answer that goes on too long is stopped, and what came of it stays', async ({ page, strict, server }) => {
+  strict.allow(/404 \(Not Found\).*\/manage\/requests\//);
+  await misbehaves(page, 'events=20, hang-after=5');
+  await signIn(page, '/admin/#/playground');
+  await page.getByRole('textbox', { name: 'Token' }).fill(server.demoToken);
+  await page.getByRole('textbox', { name: 'Message' }).fill('Tell me a story about a long river');
+  await page.getByRole('button', { name: 'Ask' }).click();
+  const answer = page.getByRole('region', { name: 'Answer' });
+  await answer.getByRole('paragraph').first().waitFor(); // a part of the text
+  await answer.getByText('answering', { exact: true }).waitFor();
+  expect(await page.getByRole('button', { name: 'Ask' }).isDisabled(), 'one at a time').toBe(true);
+  await page.getByRole('button', { name: 'Stop' }).click();
+  await answer.getByText('stopped', { exact: true }).waitFor();
+  expect((await answer.getByRole('paragraph').first().innerText()).length).toBeGreaterThan(0);
+  await page.getByRole('button', { name: 'Stop' }).waitFor({ state: 'detached' });
+  await checkAccessibility(page);
+  const id = await answer.locator('code').innerText();
+  await expect.poll(() => server.api<{ outcome: string }>('GET', `/manage/requests/${id}`).then(({ outcome }) => outcome, () => 'not yet')).toBe('client_gone');
+  await page.unroute('**/v1/chat/completions');
+  await page.getByRole('button', { name: 'Ask' }).click(); // the next question goes its way
+  await answer.getByText('complete', { exact: true }).waitFor();
+});
+
+test('an answer that breaks off says so', async ({ page, strict, server }) => {
+  strict.allow(/404 \(Not Found\).*\/manage\/requests\/|ERR_INCOMPLETE_CHUNKED_ENCODING/);
+  await misbehaves(page, 'events=20, chunk-delay=200ms, cut-after=5');
+  await signIn(page, '/admin/#/playground');
+  await page.getByRole('textbox', { name: 'Token' }).fill(server.demoToken);
+  await page.getByRole('textbox', { name: 'Message' }).fill('Tell me a story about a long river');
+  await page.getByRole('button', { name: 'Ask' }).click();
+  const answer = page.getByRole('region', { name: 'Answer' });
+  await answer.getByText('failed', { exact: true }).waitFor();
+  await answer.getByRole('alert').getByText('The answer broke off').waitFor();
+  await answer.getByText(/What came so far is below|Its head has come/).waitFor(); // a browser drops what it has not given out when an answer breaks off
+  await checkAccessibility(page);
+  const id = await answer.locator('code').innerText();
+  await expect.poll(() => server.api<{ outcome: string }>('GET', `/manage/requests/${id}`).then(({ outcome }) => outcome, () => 'not yet')).toBe('cut');
 });
 
 test('a token is made for the playground, and a phone has room for it', async ({ page, strict, server }) => {

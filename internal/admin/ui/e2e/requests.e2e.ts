@@ -97,11 +97,34 @@ test('a request that is not there says so, and a list that cannot be read tries 
   await page.getByRole('dialog', { name: 'Request' }).getByRole('alert').waitFor();
 });
 
+test('the list stays where it is while time goes on, and what comes is in it', async ({ page, server }) => {
+  const asked: URLSearchParams[] = [];
+  page.on('request', (request) => {
+    const { pathname, searchParams } = new URL(request.url());
+    if (pathname === '/manage/requests') {
+      asked.push(searchParams);
+    }
+  });
+  await page.clock.install();
+  await signIn(page, '/admin/#/requests?range=1h');
+  await page.getByText('4 in all').waitFor();
+  await page.clock.fastForward('03:00');
+  const newest = await ask(server);
+  await recorded(server, [newest]);
+  await page.getByRole('combobox', { name: 'Outcome' }).click();
+  await page.getByRole('option', { name: 'complete', exact: true }).click();
+  await page.getByRole('table', { name: 'Requests' }).getByRole('row').nth(1).click();
+  await page.getByRole('dialog', { name: 'Request' }).getByText(newest).waitFor();
+  expect(asked.length).toBeGreaterThan(1);
+  expect(new Set(asked.map((query) => query.get('from'))).size, 'one beginning for all that was asked').toBe(1);
+  expect(asked.filter((query) => query.has('to'))).toEqual([]);
+});
+
 test('a phone shows the list and the details', async ({ page, server }) => {
   const [newest] = await server.api<{ id: string }[]>('GET', '/manage/requests?limit=1');
   await page.setViewportSize({ width: 360, height: 740 });
   await signIn(page, '/admin/#/requests');
-  await page.getByText('4 in all').waitFor();
+  await page.getByText('5 in all').waitFor();
   expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(360);
   await checkAccessibility(page);
   await page.goto(`/admin/#/requests?open=${newest!.id}`);

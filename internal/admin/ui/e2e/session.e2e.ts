@@ -1,4 +1,10 @@
-import { atAddress, checkAccessibility, expect, password, passwordField, signIn, test, user } from './kit';
+import { execFile } from 'node:child_process';
+import { join } from 'node:path';
+import { promisify } from 'node:util';
+
+import { atAddress, checkAccessibility, expect, password, passwordField, settled, signIn, test, user, type Server } from './kit';
+
+const run = promisify(execFile);
 
 test('the page has the exact policy and no inline script', async ({ server }) => {
   const response = await fetch(`${server.url}/admin/`);
@@ -46,6 +52,50 @@ test('a session that is over leads back to sign-in, with the reason, and on to w
   await page.keyboard.press('Enter');
   await page.getByRole('button', { name: 'Demo', exact: true }).waitFor();
   await atAddress(page, 'q=Demo');
+});
+
+/** Lets time have passed for the server's sessions: it reads their end where it keeps them. */
+const unused = (server: Server, minutes: number) => run('python3', ['-c', `
+import sqlite3, sys
+db = sqlite3.connect(sys.argv[1], timeout=30)
+with db:
+    assert db.execute("UPDATE sessions SET created_at = created_at - ?, expires_at = expires_at - ?", [int(sys.argv[2])] * 2).rowcount > 0
+db.close()`, join(server.dir, 'llm-proxy.db'), String(minutes * 60_000)]);
+
+test('a session that the server lets end under an open page leads to sign-in and back, though the cookie is there', async ({ page, server, strict }) => {
+  strict.allow(/401 \(Unauthorized\)/);
+  await signIn(page, '/admin/#/projects');
+  await settled(page, 'Projects');
+  await unused(server, 29); // it is good still, and use moves its end on
+  await page.goto('/admin/#/tokens?q=nothing');
+  await page.getByText('No token fits.').waitFor();
+  await unused(server, 29);
+  await page.goto('/admin/#/tokens?q=demo');
+  await page.getByRole('link', { name: 'demo' }).waitFor();
+  await unused(server, 31);
+  await page.goto('/admin/#/audit?outcome=done');
+  await page.getByText('Your session is over').waitFor();
+  expect((await page.context().cookies()).map(({ name }) => name)).toEqual(['llmp_session']);
+  await checkAccessibility(page);
+  await passwordField(page).fill(password);
+  await page.keyboard.press('Enter');
+  await page.getByRole('heading', { level: 1, name: 'Audit' }).waitFor();
+  await atAddress(page, 'outcome=done');
+});
+
+test('a page that nobody uses asks by itself whether the session is over, and hides what it shows', async ({ page, server, strict }) => {
+  strict.allow(/401 \(Unauthorized\)/);
+  await page.clock.install();
+  await signIn(page, '/admin/#/projects?q=De');
+  await page.getByRole('button', { name: 'Demo', exact: true }).waitFor();
+  await unused(server, 31);
+  await page.clock.fastForward('31:00');
+  await page.getByText('Your session is over').waitFor();
+  expect(await page.getByRole('button', { name: 'Demo', exact: true }).count()).toBe(0);
+  await passwordField(page).fill(password);
+  await page.keyboard.press('Enter');
+  await page.getByRole('button', { name: 'Demo', exact: true }).waitFor();
+  await atAddress(page, 'q=De');
 });
 
 test('a server that does not answer is no wrong password', async ({ page, strict }) => {

@@ -95,6 +95,36 @@ test('one token is extended and its caps are changed', async ({ page, server }) 
   expect(new Date(changed.expires_at).getTime() - Date.now()).toBeGreaterThan(29 * 86_400_000);
 });
 
+test('a token’s own end is chosen by the keyboard alone, in light and dark', async ({ page, server }) => {
+  const { project_id } = await project(server, 'Own end');
+  await signIn(page, `/admin/#/tokens?project=${project_id}&create=true`);
+  const form = page.getByRole('dialog', { name: 'Create token' });
+  await form.getByLabel('Name').fill('own end');
+  await form.getByRole('radio', { name: '1 hour' }).focus();
+  for (const next of ['1 day', '30 days', 'Custom']) {
+    await page.keyboard.press('ArrowRight');
+    await expect.poll(() => form.getByRole('radio', { name: next }).isChecked()).toBe(true);
+  }
+  const field = form.getByLabel('Ends at');
+  await field.waitFor();
+  await page.keyboard.press('Tab');
+  await expect.poll(() => field.evaluate((e) => e === document.activeElement)).toBe(true);
+  const [day, year] = await page.evaluate(() => {
+    const at = new Date(Date.now() + 7 * 86_400_000);
+    return [[at.getMonth() + 1, at.getDate()].map((n) => String(n).padStart(2, '0')).join(''), String(at.getFullYear())];
+  }) as [string, string];
+  await page.keyboard.type(day + year);
+  await page.keyboard.press('Tab'); // a year may have six digits
+  await page.keyboard.type('101500AM');
+  await expect.poll(() => field.inputValue()).toBe(`${year}-${day.slice(0, 2)}-${day.slice(2)}T10:15`);
+  await checkAccessibility(page);
+  await page.keyboard.press('Enter');
+  await page.getByRole('dialog', { name: 'own end' }).getByRole('button', { name: 'I stored it' }).click();
+  const [made] = await server.api<Token[]>('GET', `/manage/tokens?project_id=${project_id}`);
+  const wanted = await page.evaluate((text) => new Date(text).getTime(), `${year}-${day.slice(0, 2)}-${day.slice(2)}T10:15:00`);
+  expect(Math.abs(new Date(made!.expires_at).getTime() - wanted), 'milliseconds beside it: lifetimes are whole minutes').toBeLessThanOrEqual(120_000);
+});
+
 test('what somebody else has changed meanwhile is not overwritten', async ({ page, server, strict }) => {
   strict.allow(/412 \(Precondition Failed\)/);
   const { project_id } = await project(server, 'Shared');
@@ -182,8 +212,9 @@ test('the list is searched, filtered and read page after page, and the address s
   await atAddress(page, `project=${project_id}`);
   await page.getByRole('button', { name: 'Show more' }).click();
   await page.getByText('60 in all').waitFor();
+  expect(await page.getByRole('combobox', { name: 'Expires' }).getAttribute('placeholder')).toBe('Any expiry');
   await page.getByRole('combobox', { name: 'Expires' }).click();
-  await page.getByRole('option', { name: 'Ends within 1h' }).click();
+  await page.getByRole('option', { name: 'Expires within 1h' }).click();
   await page.getByText('1 in all').waitFor();
   await page.getByRole('row', { name: /job 17/ }).waitFor();
   await page.getByRole('combobox', { name: 'State' }).click();
