@@ -116,6 +116,6 @@ func testLedgerTable(t *testing.T) {
 	for _, id := range ids {
 		has(id)
 	}
-	require.EqualValues(t, before+int64(len(ids)), recorded())
+	require.Equal(t, before+int64(len(ids)), recorded())
 	require.NoFileExists(t, dir+"/llm-proxy.db", "the database is another ledger")
 }

@@ -72,7 +72,7 @@ func parseRanks(table io.Reader, size int) (*ranks, error) {
 		if text, err = base64.StdEncoding.AppendDecode(text, unit); err != nil {
 			return nil, err
 		}
-		ends = binary.LittleEndian.AppendUint32(ends, uint32(len(text))) //nolint:gosec // a table has some MB
+		ends = binary.LittleEndian.AppendUint32(ends, uint32(len(text)))
 	}
 	if err := lines.Err(); err != nil {
 		return nil, err
@@ -91,12 +91,12 @@ func (r *ranks) index() error {
 	}
 	r.slots = outside(4 * size)
 	for i := range r.ends.len() {
-		unit := r.unit(uint32(i)) //nolint:gosec // at most mostUnits
+		unit := r.unit(uint32(i))
 		slot := r.slot(unit)
 		if len(unit) == 0 || r.slots.at(slot) != 0 {
 			return errors.New("a unit is empty or there twice")
 		}
-		r.slots.put(slot, uint32(i)+1) //nolint:gosec // as above
+		r.slots.put(slot, uint32(i)+1)
 	}
 	return nil
 }
@@ -113,7 +113,7 @@ func (r *ranks) unit(rank uint32) []byte {
 // slot is where the rank of a text stands, or would.
 func (r *ranks) slot(text []byte) int {
 	mask := r.slots.len() - 1
-	at := int(maphash.Bytes(r.seed, text)) & mask //nolint:gosec // bits of a hash
+	at := int(maphash.Bytes(r.seed, text)) & mask
 	for r.slots.at(at) != 0 && !bytes.Equal(r.unit(r.slots.at(at)-1), text) {
 		at = (at + 1) & mask
 	}
@@ -139,7 +139,7 @@ func (r *ranks) count(piece string) int {
 	var partsOf [usualPiece + 1]part
 	parts := partsOf[:0]
 	for i := range len(text) + 1 {
-		parts = append(parts, part{uint32(i), noRank}) //nolint:gosec // a piece is short
+		parts = append(parts, part{uint32(i), noRank})
 	}
 	merged := func(i int) uint32 { // the rank of parts i and i+1 together
 		if i+2 >= len(parts) {
