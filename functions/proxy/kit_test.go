@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"context"
 	"crypto/md5"
 	"encoding/hex"
@@ -34,6 +33,7 @@ import (
 	"github.com/sofatutor/llm-proxy/internal/seal"
 	"github.com/sofatutor/llm-proxy/internal/store/dynamo"
 	"github.com/sofatutor/llm-proxy/internal/store/dynamo/dynamolocal"
+	"github.com/sofatutor/llm-proxy/internal/testlog"
 	"github.com/sofatutor/llm-proxy/internal/usage"
 )
 
@@ -196,32 +196,17 @@ func (c *cloud) event(t testing.TB, in map[string][]llmproxy.Event, id string) l
 		defer c.mu.Unlock()
 		found = in[id]
 		return len(found) > 0
-	}, 20*time.Second, 5*time.Millisecond, "no event %s", id)
+	}, time.Minute, 5*time.Millisecond, "no event %s", id)
 	require.Len(t, found, 1, "one event per request")
 	return found[0]
 }
 
 // output keeps the lines of the function.
-type output struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (o *output) Write(p []byte) (int, error) {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.Write(p)
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	return o.buf.String()
-}
+type output struct{ testlog.Buffer }
 
 func (o *output) await(t testing.TB, word string) {
 	t.Helper()
-	require.Eventually(t, func() bool { return strings.Contains(o.String(), word) }, 20*time.Second, 5*time.Millisecond, "no line with %q in\n%s", word, o)
+	require.Eventually(t, func() bool { return strings.Contains(o.String(), word) }, time.Minute, 5*time.Millisecond, "no line with %q in\n%s", word, o)
 }
 
 // stack is the function with all that it needs, and a second door to the same store and upstream: net/http.
@@ -354,7 +339,7 @@ func (c *cloud) hears(t testing.TB, word string) {
 		c.mu.Lock()
 		defer c.mu.Unlock()
 		return slices.ContainsFunc(c.heard, func(call string) bool { return strings.Contains(call, word) })
-	}, 20*time.Second, 5*time.Millisecond, "nobody says %q", word)
+	}, time.Minute, 5*time.Millisecond, "nobody says %q", word)
 }
 
 // with starts the function beside the stack's own, with further or other settings, NAME=value each. Tokens, upstream and cloud are the
