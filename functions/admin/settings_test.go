@@ -8,6 +8,7 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/stretchr/testify/require"
 
@@ -21,7 +22,7 @@ func TestEachSettingChangesSomething(t *testing.T) {
 		t.Skipf("SKIPPED, the function needs a store: %v", err)
 	}
 	for _, name := range []string{"usual", "other"} {
-		store := dynamo.New(engine.Config(), dynamo.Config{Tokens: name + "-tokens", Control: name + "-control"})
+		store := dynamo.New(engine.Config(), dynamo.Config{Tokens: name + "-tokens", Control: name + "-control", ChangeBudget: time.Minute})
 		require.NoError(t, store.CreateTables(t.Context()))
 		require.NoError(t, store.Close())
 	}

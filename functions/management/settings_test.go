@@ -54,7 +54,7 @@ func TestEachSettingChangesSomething(t *testing.T) {
 	public, err := seal.PublicKey(secret)
 	require.NoError(t, err)
 	for _, name := range []string{"usual", "other"} {
-		store := dynamo.New(engine.Config(), dynamo.Config{Tokens: name + "-tokens", Control: name + "-control"})
+		store := dynamo.New(engine.Config(), dynamo.Config{Tokens: name + "-tokens", Control: name + "-control", ChangeBudget: time.Minute})
 		require.NoError(t, store.CreateTables(t.Context()))
 		require.NoError(t, store.Close())
 	}
@@ -86,7 +86,7 @@ func TestEachSettingChangesSomething(t *testing.T) {
 		return ask(t, "POST", "/manage/tokens", fmt.Sprintf(`{"project_id":%q,"duration_minutes":5}`, project), change...)
 	}
 	id := project(t)
-	cookie := signedIn(t, dynamo.New(engine.Config(), dynamo.Config{Control: "usual-control"}))
+	cookie := signedIn(t, dynamo.New(engine.Config(), dynamo.Config{Control: "usual-control", ChangeBudget: time.Minute}))
 	// browse asks for projects as a page does, of that origin, and returns the status.
 	browse := func(t *testing.T, method, body, origin string, change ...string) int {
 		t.Helper()
@@ -143,7 +143,7 @@ func TestEachSettingChangesSomething(t *testing.T) {
 			other, err := seal.PublicKey(seal.NewSecret())
 			require.NoError(t, err)
 			for key, opens := range map[string]bool{public: true, other: false} {
-				store := dynamo.New(engine.Config(), dynamo.Config{Tokens: "usual-tokens", Control: "usual-control"})
+				store := dynamo.New(engine.Config(), dynamo.Config{Tokens: "usual-tokens", Control: "usual-control", ChangeBudget: time.Minute})
 				stored, err := llmproxy.ParseUUID(project(t, "LLM_PROXY_SEALING_PUBLIC_KEY="+key))
 				require.NoError(t, err)
 				p, err := store.Project(t.Context(), llmproxy.ProjectID{UUID: stored})

@@ -283,7 +283,7 @@ func (how setup) start(t testing.TB) *stack {
 	t.Cleanup(s.cloud.Close)
 
 	tables++
-	names := dynamo.Config{Tokens: fmt.Sprint("tokens-", tables), Control: fmt.Sprint("control-", tables), SpendBudget: time.Minute}
+	names := dynamo.Config{Tokens: fmt.Sprint("tokens-", tables), Control: fmt.Sprint("control-", tables), SpendBudget: time.Minute, ChangeBudget: time.Minute}
 	store := dynamo.New(engine.Config(), names)
 	t.Cleanup(func() { require.NoError(t, store.Close()) })
 	require.NoError(t, store.CreateTables(t.Context()))

@@ -33,7 +33,7 @@ func account(t *testing.T) (*cloud.Cloud, *broom, *dynamo.Store) {
 	}
 	b, err := join([]string{"LLM_PROXY_TOKENS_TABLE=tokens", "LLM_PROXY_CONTROL_TABLE=control", "LLM_PROXY_EVENT_BUS=events"})
 	require.NoError(t, err)
-	store := dynamo.New(engine.Config(), dynamo.Config{Tokens: "tokens", Control: "control"})
+	store := dynamo.New(engine.Config(), dynamo.Config{Tokens: "tokens", Control: "control", ChangeBudget: time.Minute})
 	require.NoError(t, store.CreateTables(t.Context()))
 	p := storetest.AddProject(t, store)
 	storetest.AddToken(t, store, p.ID)

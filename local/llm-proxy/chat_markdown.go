@@ -31,7 +31,7 @@ func drawMarkdown(source string, width int, colours bool) string {
 // What a person may be meant to read. Beyond it a model could keep the terminal busy, or end the program by nesting without end.
 const (
 	maxMarkdown = 32 << 10 // bytes; a longer answer is shown as it was written
-	maxNesting  = 32        // quotes and lists in one another; what lies deeper is left out
+	maxNesting  = 32       // quotes and lists in one another; what lies deeper is left out
 	leastWidth  = 10
 )
 

@@ -97,7 +97,7 @@ func (a *account) with(more map[string]string) map[string]string {
 func (a *account) tables(more map[string]string) *dynamo.Store {
 	a.t.Helper()
 	env := a.with(more)
-	store := dynamo.New(engine.Config(), dynamo.Config{Tokens: env["LLM_PROXY_TOKENS_TABLE"], Control: env["LLM_PROXY_CONTROL_TABLE"]})
+	store := dynamo.New(engine.Config(), dynamo.Config{Tokens: env["LLM_PROXY_TOKENS_TABLE"], Control: env["LLM_PROXY_CONTROL_TABLE"], ChangeBudget: time.Minute})
 	require.NoError(a.t, store.CreateTables(a.t.Context()))
 	a.t.Cleanup(func() { require.NoError(a.t, store.Close()) })
 	return store
