@@ -73,7 +73,7 @@ func TestABrokenTemplateBreaksOnePromise(t *testing.T) {
 		{"what is for local development is never deployed", "    Type: AWS::ApiGatewayV2::Route\n    Condition: Never\n", "    Type: AWS::ApiGatewayV2::Route\n"},
 		{"what is for local development is never deployed", "&localOnly !If [Never, \"\", !Ref AWS::NoValue]", "&localOnly http://elsewhere.example"},
 		{"the HTTP API stands before the functions", "\nOutputs:\n", "  Late: {Type: AWS::ApiGatewayV2::Route, Properties: {ApiId: !Ref Api, RouteKey: GET /late}}\n\nOutputs:\n"},
-		{"several stacks fit into one account", `Name: !Sub "${AWS::StackName}-events"`, "Name: llm-proxy-events"},
+		{"several stacks fit into one account", `Name: !Sub "${AWS::StackName}-management"`, "Name: llm-proxy-management"},
 		{"several stacks fit into one account", `DashboardName: !Sub "${AWS::StackName}-${AWS::Region}"`, `DashboardName: !Sub "requests-${AWS::Region}"`},
 		{"what is kept follows Retention", "    DeletionPolicy: !Ref Retention\n", "    DeletionPolicy: Delete\n"},
 		{"what is kept follows Retention", "  SiteBucket: # of what can be built again: it goes with the stack, whatever Retention says\n", "  SiteBucket:\n    DeletionPolicy: Retain\n    UpdateReplacePolicy: Retain\n"},
