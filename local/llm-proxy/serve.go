@@ -69,6 +69,9 @@ func serve(ctx context.Context, s *settings, withDemo bool, announce func(text s
 		})
 		listener, serving = plain, both{server, plain}
 	}
+	if err := unmapStart(); err != nil {
+		log.Debug("what only the start needed stays in memory", zap.Error(err))
+	}
 	served := make(chan error, 1)
 	go func() { served <- certificate.serve(server, listener) }()
 	if err := pid.announce(runningServer{
