@@ -30,6 +30,16 @@ func TestAProjectsTokensAreFilteredAndCountedInAnIndexAlone(t *testing.T) {
 	require.Contains(t, planOf(t, s, countActive, project.UUID[:], toMillis(now)), "COVERING INDEX tokens_listing", "spends wait for a bulk revoke")
 }
 
+func TestTokensComeInTheOrderOfNamesAndEnds(t *testing.T) {
+	s := openAt(t, filepath.Join(t.TempDir(), "listing.db"))
+	for order, index := range map[llmproxy.TokenOrder]string{llmproxy.OrderName: "tokens_by_name", "-" + llmproxy.OrderName: "tokens_by_name", llmproxy.OrderExpiry: "tokens_by_expiry"} {
+		query, args := tokenIDs(llmproxy.TokenFilter{Order: order}, llmproxy.Page{After: llmproxy.NewUUID(time.Now()), AfterKey: "7"})
+		plan := planOf(t, s, query, args...)
+		require.Contains(t, plan, index, order)
+		require.NotContains(t, plan, "TEMP B-TREE", "%s: it comes in order", order)
+	}
+}
+
 // TestRequestsComeFromTheIndexThatLeavesFewest: what is rare is looked for among what is rare, whichever of the filters that is.
 func TestRequestsComeFromTheIndexThatLeavesFewest(t *testing.T) {
 	s := openAt(t, filepath.Join(t.TempDir(), "requests.db"))
