@@ -32,6 +32,10 @@ test('tiles, charts and top tables say what was asked, and the address keeps wha
   await page.getByRole('radiogroup', { name: 'Stacked by' }).getByText('Project').click();
   await page.getByRole('figure', { name: 'Requests by hour and project' }).getByText('Demo', { exact: true }).waitFor();
   await page.getByRole('figure', { name: 'Requests by hour and project' }).getByText(hostile, { exact: true }).waitFor();
+  await page.getByRole('radiogroup', { name: 'Stacked by' }).getByText('Token').click();
+  await page.getByRole('figure', { name: 'Cost by hour and token' }).getByText('demo', { exact: true }).waitFor();
+  await atAddress(page, 'by=token');
+  await page.getByRole('radiogroup', { name: 'Stacked by' }).getByText('Project').click();
   await page.getByRole('radiogroup', { name: 'Sorted by' }).getByText('Cost').click();
   await page.getByRole('heading', { name: 'Most by cost' }).waitFor();
   await page.getByRole('radiogroup', { name: 'Time range' }).getByText('30d').click();

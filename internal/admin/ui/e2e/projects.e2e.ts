@@ -1,3 +1,7 @@
+import { mkdtemp, rm, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+
 import { atAddress, checkAccessibility, expect, failsUntilRetried, signIn, test, titled } from './kit';
 
 interface Project { project_id: string; name: string; description: string; is_active: boolean; key_hint?: string; metadata: Record<string, string>; capture?: string; endpoints: string[] }
@@ -58,6 +62,26 @@ test('a project is created, changed, switched off and on, and deleted', async ({
   await page.getByText('Team B is deleted.').waitFor();
   await page.getByRole('row', { name: /Team B/ }).waitFor({ state: 'detached' });
   expect(await find()).toBeUndefined();
+});
+
+test('a project is of one of the providers that there are', async ({ another }) => {
+  const dir = await mkdtemp(join(tmpdir(), 'llm-proxy-providers-'));
+  try {
+    const file = join(dir, 'providers.yaml');
+    await writeFile(file, 'default: openai\nproviders:\n  openai:\n    preset: openai\n  claude:\n    preset: anthropic\n');
+    const { server, page } = await another({ LLM_PROXY_PROVIDERS: file, MANAGEMENT_TOKEN: 'sk-fake-management-token-0123456789abcdef' }, []);
+    await signIn(page, '/admin/#/projects?edit=new');
+    const form = page.getByRole('dialog', { name: 'Create project' });
+    await form.getByLabel('Name', { exact: false }).first().fill('Of another');
+    await form.getByRole('combobox', { name: 'Provider' }).click();
+    await page.getByRole('option', { name: 'claude' }).click();
+    await form.getByLabel('Provider key', { exact: true }).fill('sk-fake-provider-key-wxyz');
+    await form.getByRole('button', { name: 'Create project' }).click();
+    await page.getByRole('row', { name: /Of another.*claude/ }).waitFor();
+    expect(await server.api('GET', '/manage/projects')).toMatchObject([{ name: 'Of another', provider: 'claude' }]);
+  } finally {
+    await rm(dir, { recursive: true, force: true });
+  }
 });
 
 test('a hostile name is text', async ({ page, server }) => {

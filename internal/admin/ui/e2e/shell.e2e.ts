@@ -67,3 +67,24 @@ test('a phone has all of it in a menu, and nothing stands out to the side', asyn
   await page.getByRole('button', { name: 'Demo', exact: true }).waitFor();
   expect(await page.evaluate(() => document.documentElement.scrollWidth)).toBeLessThanOrEqual(360);
 });
+
+test('what has the focus is seen to have it, and nothing moves for who wants it so', async ({ page }) => {
+  await signIn(page, '/admin/#/projects');
+  await page.getByRole('button', { name: 'Demo', exact: true }).waitFor();
+  const focused = () => page.evaluate(() => {
+    const { outlineStyle, outlineWidth, outlineColor, backgroundColor } = getComputedStyle(document.activeElement!);
+    return { what: document.activeElement!.outerHTML.slice(0, 120), seen: outlineStyle !== 'none' && parseFloat(outlineWidth) >= 2 && outlineColor !== backgroundColor };
+  });
+  for (let n = 0; n < 12; n++) {
+    await page.keyboard.press('Tab');
+    const { what, seen } = await focused();
+    expect(seen, what).toBe(true);
+  }
+  await page.keyboard.press('?');
+  await page.getByRole('dialog', { name: 'Keyboard' }).waitFor();
+  const moving = await page.evaluate(() => [...document.querySelectorAll('*')].filter((e) => {
+    const { transitionDuration, animationName } = getComputedStyle(e);
+    return /[1-9]/.test(transitionDuration) || animationName !== 'none';
+  }).map((e) => e.outerHTML.slice(0, 120)));
+  expect(moving).toEqual([]);
+});
