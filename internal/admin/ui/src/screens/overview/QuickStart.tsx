@@ -3,7 +3,7 @@ import { useForm } from '@mantine/form';
 import { IconCheck } from '@tabler/icons-react';
 import { useQueryClient } from '@tanstack/react-query';
 import { Link } from '@tanstack/react-router';
-import { useEffect, useState, type ReactNode } from 'react';
+import { useEffect, useRef, useState, type ReactNode } from 'react';
 
 import { $api, idempotencyKey, type Schemas } from '../../api/client';
 import { useInfo } from '../../api/info';
@@ -89,7 +89,9 @@ const newOne = '';
 function Create({ onMade }: { onMade: (made: Made) => void }) {
   const info = useInfo();
   const projects = $api.useQuery('get', '/manage/projects', { params: { query: { active: true, limit: 100 } } });
-  if (projects.error || !projects.data || !info.data) {
+  const read = useRef(false); // what is remembered from before the first project was made is not the list: the form begins with what is there
+  read.current ||= !projects.isFetching || (projects.data?.length ?? 0) > 0;
+  if (projects.error || !projects.data || !info.data || !read.current) {
     return projects.error ? <ProblemAlert error={projects.error} retry={() => void projects.refetch()} /> : <TableSkeleton label="projects" rows={2} />;
   }
   return <CreateForm projects={projects.data} demo={info.data.demo} onMade={onMade} />;
