@@ -50,7 +50,7 @@ func (w *window) add(id llmproxy.EventID, lost bool) {
 		w.forget(w.ring[at].id)
 		w.ring[at] = remembered{id, lost}
 	}
-	w.table[w.slot(id)] = int32(at) + 1 //nolint:gosec // below windowSize
+	w.table[w.slot(id)] = int32(at) + 1
 }
 
 // find returns what is remembered of an id, nil if nothing is.
@@ -70,7 +70,7 @@ var windowSeed = maphash.MakeSeed()
 
 // home is where the search for an id begins.
 func (w *window) home(id llmproxy.EventID) int {
-	return int(maphash.Bytes(windowSeed, id.UUID[:])) & (len(w.table) - 1) //nolint:gosec // only its low bits are of use
+	return int(maphash.Bytes(windowSeed, id.UUID[:])) & (len(w.table) - 1)
 }
 
 // slot is where the table has the id, or would have it.
@@ -100,6 +100,6 @@ func (w *window) forget(id llmproxy.EventID) {
 func (w *window) grow() {
 	w.table = make([]int32, max(16, 2*len(w.table)))
 	for i := range w.ring {
-		w.table[w.slot(w.ring[i].id)] = int32(i) + 1 //nolint:gosec // below windowSize
+		w.table[w.slot(w.ring[i].id)] = int32(i) + 1
 	}
 }

@@ -23,7 +23,7 @@ func TestTheWindowForgetsTheOldest(t *testing.T) {
 
 // TestTheWindowIsAMapThatForgets: whatever comes and comes again, it says what a map of the last windowSize ids would.
 func TestTheWindowIsAMapThatForgets(t *testing.T) {
-	random := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // the same in each run
+	random := rand.New(rand.NewPCG(1, 2))
 	var w window
 	lost := map[llmproxy.EventID]bool{}
 	var order []llmproxy.EventID

@@ -181,18 +181,21 @@ func migrateOnce(ctx context.Context, db *sql.DB) error {
 	return err
 }
 
+// appliedSQL reads what goose notes of migrations; 0 is that of its own table.
+const appliedSQL = `SELECT version_id, is_applied FROM ` + goose.DefaultTablename + ` WHERE version_id <> 0`
+
 // current says whether exactly the migrations of this program have been applied, as goose notes them: then there is nothing to do, and
 // one query has told so where goose needs several transactions. Whatever it does not understand, a database without tables too, is goose's.
-func current(ctx context.Context, db *sql.DB) bool {
+func current(ctx context.Context, db *sql.DB) (is bool) {
 	known, err := knownMigrations()
 	if err != nil {
 		return false
 	}
-	rows, err := db.QueryContext(ctx, `SELECT version_id, is_applied FROM `+goose.DefaultTablename+` WHERE version_id <> 0`) // 0 notes that the table was made
+	rows, err := db.QueryContext(ctx, appliedSQL)
 	if err != nil {
 		return false
 	}
-	defer rows.Close()
+	defer func() { is = rows.Close() == nil && is }()
 	applied := make(map[int64]bool, len(known))
 	for rows.Next() {
 		var version int64
