@@ -136,7 +136,7 @@ func (c *counted) Write(p []byte) (int, error) {
 func TestABodyThatEndsEarlyIsNotSent(t *testing.T) {
 	r := httptest.NewRequest(http.MethodPost, "http://127.0.0.1:1/", strings.NewReader("four"))
 	r.ContentLength = 5
-	_, err := awshttp.New(nil).Do(r) //nolint:bodyclose // there is none
+	_, err := awshttp.New(nil).Do(r)
 	require.ErrorIs(t, err, io.ErrUnexpectedEOF)
 }
 

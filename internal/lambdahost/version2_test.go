@@ -47,7 +47,7 @@ func TestLimitsHoldUnderVersion2(t *testing.T) {
 	cache, err := os.UserCacheDir()
 	require.NoError(t, err)
 	require.NoError(t, os.MkdirAll(cache, 0o755))
-	dir, err := os.MkdirTemp(cache, "llm-proxy-version2-")
+	dir, err := os.MkdirTemp(cache, "llm-proxy-version2-") //nolint:usetesting // as above
 	require.NoError(t, err)
 	t.Cleanup(func() { require.NoError(t, os.RemoveAll(dir)) })
 
