@@ -210,18 +210,6 @@ test('the list is searched, filtered and read page after page, and the address s
   const rows = page.getByRole('row', { name: /job/ });
   await expect.poll(() => rows.count()).toBe(50);
   await atAddress(page, `project=${project_id}`);
-  const sort = async (option: string) => {
-    await page.getByRole('combobox', { name: 'Sorted by' }).click();
-    await page.getByRole('option', { name: option }).click();
-  };
-  await sort('By name');
-  await page.getByText('Sorted are the 50 newest, which are shown; there are more.').waitFor();
-  await page.getByRole('button', { name: 'Show more' }).click();
-  await page.getByText('60 in all').waitFor();
-  await expect.poll(() => rows.first().getByRole('link').innerText()).toBe('job 00');
-  await sort('Expires first');
-  await expect.poll(() => rows.first().getByRole('link').innerText()).toBe('job 17');
-  await atAddress(page, 'sort=ends');
   expect(await page.getByRole('combobox', { name: 'Expires' }).getAttribute('placeholder')).toBe('Any expiry');
   await page.getByRole('combobox', { name: 'Expires' }).click();
   await page.getByRole('option', { name: 'Expires within 1h' }).click();
