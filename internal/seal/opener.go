@@ -88,7 +88,12 @@ func New(cfg Config) *Opener {
 }
 
 // Warm reads the sealing secrets, so that the first key need not wait for them. A failure is no more than that: Open tries again.
-func (o *Opener) Warm(ctx context.Context) error { return o.readSecrets(ctx) }
+func (o *Opener) Warm(ctx context.Context) error {
+	o.mu.RLock()
+	read := o.keysRead
+	o.mu.RUnlock()
+	return o.readSecrets(ctx, read)
+}
 
 // Open returns the project's provider key. Errors wrap [llmproxy.ErrKeyUnavailable] and name the project.
 func (o *Opener) Open(ctx context.Context, p *llmproxy.Project) (llmproxy.Secret, error) {
@@ -178,7 +183,7 @@ func (o *Opener) key(ctx context.Context, id string) (hpke.PrivateKey, time.Time
 	case private == nil && age < askAgainAfter:
 		return nil, read, unknownKey(id)
 	default:
-		err = o.readSecrets(ctx)
+		err = o.readSecrets(ctx, read)
 	}
 	if err != nil {
 		if private != nil && age < maxAge {
@@ -199,9 +204,15 @@ func unknownKey(id string) error {
 	return fmt.Errorf("it was sealed to the key %s, which no sealing secret has", id)
 }
 
-// readSecrets reads the sealing secrets and derives their keys.
-func (o *Opener) readSecrets(ctx context.Context) error {
+// readSecrets reads the sealing secrets and derives their keys, if nobody has since they were read at a time.
+func (o *Opener) readSecrets(ctx context.Context, last time.Time) error {
 	_, err := o.once(ctx, "sealing", func(ctx context.Context) (any, error) {
+		o.mu.RLock()
+		read := o.keysRead
+		o.mu.RUnlock()
+		if !read.Equal(last) {
+			return nil, nil
+		}
 		keys, err := o.deriveKeys(ctx)
 		o.mu.Lock()
 		defer o.mu.Unlock()
