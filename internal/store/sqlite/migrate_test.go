@@ -39,12 +39,12 @@ func TestTablesThatAreNotCurrentAreGooses(t *testing.T) {
 	require.NoError(t, err)
 
 	t.Run("an older program's", func(t *testing.T) {
-		s, err := versioned(t, `DROP INDEX ledger_hours_sizes; DELETE FROM goose_db_version WHERE version_id >= 9`) // which makes that index
+		s, err := versioned(t, `DROP INDEX tokens_by_name; DELETE FROM goose_db_version WHERE version_id >= 11`) // which makes that index
 		require.NoError(t, err)
 		defer s.Close()
 		require.True(t, current(t.Context(), s.writer))
 		var made bool
-		require.NoError(t, s.writer.QueryRowContext(t.Context(), `SELECT count(*) FROM sqlite_schema WHERE name = 'ledger_hours_sizes'`).Scan(&made))
+		require.NoError(t, s.writer.QueryRowContext(t.Context(), `SELECT count(*) FROM sqlite_schema WHERE name = 'tokens_by_name'`).Scan(&made))
 		require.True(t, made, "the newest index")
 	})
 	t.Run("a newer program's", func(t *testing.T) {

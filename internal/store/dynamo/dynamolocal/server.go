@@ -92,11 +92,13 @@ func findScript() (string, error) {
 }
 
 // keeper runs the engine until its own standard input ends, also because the process that holds the other side was killed.
+// It waits for the engine by its number: of what has ended already, `wait -n` knows nothing.
 const keeper = `exec 3<&0
 "$@" </dev/null 3<&- &
-cat <&3 >/dev/null &
-trap 'kill $(jobs -p) 2>/dev/null; wait' EXIT
-wait -n`
+engine=$!
+{ cat <&3; kill "$engine"; } >/dev/null 2>&1 &
+trap 'kill $(jobs -p) 2>/dev/null' EXIT
+wait "$engine"`
 
 func start(ctx context.Context, jars string) (*Server, error) {
 	port, err := freePort(ctx)
