@@ -31,7 +31,7 @@ var flagSamples = map[string]string{
 	"project": "0198c0de-0000-7000-8000-000000000000", "token": "0198c0de-0000-7000-8000-000000000001", "id": "0198c0de-0000-7000-8000-000000000002,0198c0de-0000-7000-8000-000000000003",
 	"active": "false", "expiring-within": "7d", "query": "part", "status": "5xx", "token list status": "revoked", "model": "gpt-4o", "from": "24h", "to": "1h",
 	"outcome": "complete", "audit list outcome": "refused", "audit export outcome": "done", "action": "token.revoke", "actor": "local", "request-id": "r", "bucket": "day", "group-by": "project,token",
-	"top": "5", "top-by": "cost",
+	"top": "5", "sort": "-request_count", "top-by": "cost",
 }
 
 // filtersOfTheAPI are the parameters in the query of each operation, as openapi.yaml has them.

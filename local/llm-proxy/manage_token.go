@@ -31,13 +31,13 @@ func (f *manageFlags) addProjectFlag(cmd *cobra.Command, to *string, help string
 
 func newTokenList(f *manageFlags) *cobra.Command {
 	var params client.ListTokensParams
-	var project, within, status, q string
+	var project, within, status, q, sort string
 	var ids []string
 	var active bool
 	var limit int
 	cmd := &cobra.Command{
-		Use: "list", Short: "List tokens, newest first", Args: noArgs,
-		Example: "llm-proxy manage token list --project Team-A --status expired\nllm-proxy manage token list -q ci --expiring-within 7d",
+		Use: "list", Short: "List tokens, newest first unless they are sorted", Args: noArgs,
+		Example: "llm-proxy manage token list --project Team-A --status expired\nllm-proxy manage token list -q ci --expiring-within 7d\nllm-proxy manage token list --sort -request_count --limit 10",
 	}
 	f.addProjectFlag(cmd, &project, "only those of a project, by name or id")
 	flags := cmd.Flags()
@@ -46,8 +46,10 @@ func newTokenList(f *manageFlags) *cobra.Command {
 	flags.StringVar(&within, "expiring-within", "", "only those that expire within this time: 30m, 24h, 7d")
 	flags.StringVarP(&q, "query", "q", "", "part of the name, in any case, or how the id begins")
 	flags.StringSliceVar(&ids, "id", nil, "these, up to 100, by id or secret, joined by commas; those that are not there are left out")
+	flags.StringVar(&sort, "sort", "", "by name, expires_at, request_count or last_used_at, from the smallest on; with a minus before it from the largest")
 	flags.IntVar(&limit, "limit", maxPage, "how many at most; 0 lists all")
 	_ = cmd.RegisterFlagCompletionFunc("status", cobra.FixedCompletions([]string{"active", "revoked", "expired", "exhausted"}, cobra.ShellCompDirectiveNoFileComp))
+	_ = cmd.RegisterFlagCompletionFunc("sort", cobra.FixedCompletions([]string{"name", "-name", "expires_at", "-expires_at", "request_count", "-request_count", "last_used_at", "-last_used_at"}, cobra.ShellCompDirectiveNoFileComp))
 	cmd.RunE = func(cmd *cobra.Command, _ []string) error {
 		named, err := tokenIDs(cmd, ids)
 		if err != nil {
@@ -75,6 +77,9 @@ func newTokenList(f *manageFlags) *cobra.Command {
 		}
 		if q != "" {
 			params.Q = &q
+		}
+		if sort != "" {
+			params.Sort = (*client.ListTokensParamsSort)(&sort)
 		}
 		if within != "" {
 			params.ExpiringWithin = &within
