@@ -69,9 +69,6 @@ func serve(ctx context.Context, s *settings, withDemo bool, announce func(text s
 		})
 		listener, serving = plain, both{server, plain}
 	}
-	if err := unmapStart(); err != nil {
-		log.Debug("what only the start needed stays in memory", zap.Error(err))
-	}
 	served := make(chan error, 1)
 	go func() { served <- certificate.serve(server, listener) }()
 	if err := pid.announce(runningServer{
@@ -84,6 +81,9 @@ func serve(ctx context.Context, s *settings, withDemo bool, announce func(text s
 	log.Info("serving", zap.String("url", url), zap.String("version", version))
 	if err := announce(parts.block(s, url).String()); err != nil {
 		return errors.Join(err, serving.Close())
+	}
+	if err := unmapStart(); err != nil {
+		log.Debug("what only the start needed stays in memory", zap.Error(err))
 	}
 	select {
 	case err := <-served:
