@@ -3,67 +3,27 @@
 package main
 
 import (
-	"errors"
 	"fmt"
 	"maps"
 	"os"
 	"slices"
 	"strings"
-	"time"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	sdkbridge "github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
-	"go.uber.org/zap/zapcore"
 
 	"github.com/sofatutor/llm-proxy/functions/internal/base"
-	"github.com/sofatutor/llm-proxy/functions/internal/secret"
-	"github.com/sofatutor/llm-proxy/functions/internal/signin"
-	"github.com/sofatutor/llm-proxy/internal/admin"
 	"github.com/sofatutor/llm-proxy/internal/auditrelay"
 	"github.com/sofatutor/llm-proxy/internal/bus/eventbridge"
 	"github.com/sofatutor/llm-proxy/internal/bus/eventbridge/route"
 	"github.com/sofatutor/llm-proxy/internal/lambdahttp"
-	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 	"github.com/sofatutor/llm-proxy/internal/manage"
 	"github.com/sofatutor/llm-proxy/internal/seal"
 	"github.com/sofatutor/llm-proxy/internal/store/dynamo"
 )
 
 var version = "dev" // set by the linker
-
-// settings come from the environment, which the template fills in.
-type settings struct {
-	TokensTable  string `env:"LLM_PROXY_TOKENS_TABLE,notEmpty" help:"table of tokens"`
-	ControlTable string `env:"LLM_PROXY_CONTROL_TABLE,notEmpty" help:"table of projects, listings and audit"`
-	LedgerTable  string `env:"LLM_PROXY_LEDGER_TABLE" help:"table of the ledger, which usage and requests are answered from (default: there is none)"`
-	EventBus     string `env:"LLM_PROXY_EVENT_BUS,notEmpty" help:"bus that audit events are published to"`
-	PublicKey    string `env:"LLM_PROXY_SEALING_PUBLIC_KEY,notEmpty" help:"key that provider keys are sealed with"`
-	KeysPrefix   string `env:"LLM_PROXY_KEYS_PREFIX,notEmpty" help:"how the names of secrets begin that projects may refer to, as stack/keys/"`
-
-	OperatorsSecret string `env:"LLM_PROXY_OPERATORS_SECRET" help:"name or ARN of the secret that holds the management token"`
-	ManagementToken string `env:"MANAGEMENT_TOKEN" help:"the management token itself, for development; it wins over the secret"`
-
-	AdminSecret   string `env:"LLM_PROXY_ADMIN_SECRET" help:"name or ARN of the secret that holds user and password of the admin site (default: there is no site)"`
-	AdminUser     string `env:"ADMIN_USER" envDefault:"admin" help:"who may sign in, for development"`
-	AdminPassword string `env:"ADMIN_PASSWORD" help:"the password itself, for development; user and password then win over the secret"`
-	SiteURL       string `env:"LLM_PROXY_SITE_URL" help:"origin of the admin site, whose pages may change things"`
-
-	Destinations map[string]string `env:"LLM_PROXY_DESTINATIONS" envKeyValSeparator:"=" help:"URLs of the queues behind the bus by destination, as s3=https://..., with a comma between them"`
-
-	Providers   string        `env:"LLM_PROXY_PROVIDERS" help:"file with upstreams and their endpoints, a providers.yaml (default: OpenAI, built in)"`
-	MaxRequests int64         `env:"LLM_PROXY_DEFAULT_MAX_REQUESTS" help:"lifetime cap of a token minted without one (default: none)"`
-	PublicURL   string        `env:"LLM_PROXY_PUBLIC_URL" help:"origin under which clients reach the proxy, as the site shows it (default: the origin of the site)"`
-	RequestDays int           `env:"LLM_PROXY_REQUEST_DAYS" help:"days that the bucket keeps records of requests, as the site shows it"`
-	LogDays     int           `env:"LLM_PROXY_LOG_DAYS" help:"days that logs and the archive of the bus are kept, as the site shows it"`
-	LogLevel    zapcore.Level `env:"LLM_PROXY_LOG_LEVEL" envDefault:"info" help:"least severe level that is logged: debug, info, warn or error"`
-}
-
-// What the platform allows a request of the proxy: the payload of a function URL, and the time that the template gives the function.
-const (
-	proxyRequestBytes = 6 << 20
-	proxyTimeout      = 900 * time.Second
-)
 
 func main() {
 	handler, relay, err := join(os.Environ())
@@ -98,10 +58,6 @@ func join(environ []string) (*manage.Handler, *auditrelay.Relay, error) {
 		return nil, nil, err
 	}
 	secrets := secretsmanager.NewFromConfig(aws)
-	bearer, err := s.bearer(secrets)
-	if err != nil {
-		return nil, nil, err
-	}
 	store := dynamo.New(aws, dynamo.Config{Tokens: s.TokensTable, Control: s.ControlTable, Log: log})
 	service := manage.New(manage.Config{
 		Store:  store,
@@ -109,29 +65,16 @@ func join(environ []string) (*manage.Handler, *auditrelay.Relay, error) {
 		KeyRefPrefix: s.KeysPrefix, DefaultMaxRequests: s.MaxRequests,
 	})
 	refusals := manage.NewRefusals(service, log)
-	authenticators := []manage.Authenticator{bearer}
-	if s.AdminSecret != "" || s.AdminPassword != "" {
-		sessions, err := signin.New(signin.Config{
-			Secrets: secrets, SecretID: s.AdminSecret, User: s.AdminUser, Password: llmproxy.NewSecret(s.AdminPassword),
-			Admin: admin.Config{Store: store, Refusals: refusals, Origins: base.Origins(s.SiteURL), Log: log},
-		})
-		if err != nil {
-			return nil, nil, err
-		}
-		authenticators = append(authenticators, sessions)
-	}
-	var ledger manage.Ledger
-	if s.LedgerTable != "" {
-		ledger = dynamo.NewLedger(aws, dynamo.LedgerConfig{Table: s.LedgerTable, Log: log})
+	authenticators, err := s.authenticators(secrets, store, refusals, log)
+	if err != nil {
+		return nil, nil, err
 	}
 	handler, err := manage.NewHandler(manage.HandlerConfig{
 		Service: service, Refusals: refusals, Authenticators: authenticators,
-		Ledger:       ledger,
+		Ledger:       s.ledger(aws, log),
 		Destinations: route.NewDestinations(route.NewClients(aws), s.Destinations),
 		Providers:    providers, Version: version, Store: "dynamodb", Bus: "eventbridge", Region: aws.Region, PublicURL: strings.TrimRight(s.PublicURL, "/"),
-		Limits: manage.Limits{
-			RequestBytes: proxyRequestBytes, Answer: proxyTimeout, SignInFailures: admin.MaxFailures, SessionIdle: admin.IdleTime, Session: admin.LongestUse,
-		},
+		Limits:    limits,
 		Retention: manage.Retention{EventDays: s.RequestDays, LogDays: s.LogDays},
 		Log:       log,
 	})
@@ -140,15 +83,4 @@ func join(environ []string) (*manage.Handler, *auditrelay.Relay, error) {
 	}
 	handler.Prepare() // while it starts it may use more than its share of a processor
 	return handler, auditrelay.New(store, &eventbridge.Audit{Bus: sdkbridge.NewFromConfig(aws), Name: s.EventBus}, log), nil
-}
-
-// bearer authenticates by the management token of the settings, else by that of the secret.
-func (s *settings) bearer(secrets secret.Reader) (manage.Authenticator, error) {
-	switch {
-	case s.ManagementToken != "":
-		return manage.NewBearer(llmproxy.NewSecret(s.ManagementToken))
-	case s.OperatorsSecret == "":
-		return nil, errors.New("settings: LLM_PROXY_OPERATORS_SECRET is not set, and neither is MANAGEMENT_TOKEN")
-	}
-	return newOperators(secrets, s.OperatorsSecret), nil
 }
