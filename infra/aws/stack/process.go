@@ -29,7 +29,7 @@ type process struct {
 }
 
 // stopPatience is how long a program may take to end when it is asked to.
-const stopPatience = 30 * time.Second
+const stopPatience = 3 * time.Minute
 
 // startKept starts a program that knows nothing of us, with an environment of its own.
 func (s *stack) startKept(env []string, name string, args ...string) (*process, error) {
