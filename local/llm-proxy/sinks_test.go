@@ -23,7 +23,7 @@ import (
 	"github.com/sofatutor/llm-proxy/internal/testschema"
 )
 
-// everySink is all that destinations bring events to, on one address. It keeps what comes, and refuses the first event of webhooks for good.
+// everySink is all that destinations bring events to, on one address. It keeps what comes, and refuses one event of webhooks for good, that of embeddings.
 type everySink struct {
 	*httptest.Server
 	mu      sync.Mutex
@@ -59,7 +59,7 @@ func (e *everySink) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		}
 		fmt.Fprintf(w, `{"results":[%s]}`, strings.Join(results, ","))
 	case r.URL.Path == "/hook":
-		if e.records = append(e.records, string(body)); len(e.records) == 1 {
+		if e.records = append(e.records, string(body)); gjson.GetBytes(body, "path").Str == "/v1/embeddings" {
 			http.Error(w, "not this one", http.StatusBadRequest)
 		}
 	}
