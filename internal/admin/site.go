@@ -42,13 +42,19 @@ var contentTypes = map[string]string{
 	".txt":  "text/plain; charset=utf-8",
 }
 
-// siteFile is a file of the site as it is served.
+// siteFile is a file of the site as it is served. Its content is read when it is asked for first: most servers never show the site, and
+// none should start the later, or be the larger, for it.
 type siteFile struct {
 	contentType string
-	etag        string
 	hashed      bool
-	plain       []byte
-	gzipped     func() []byte // made when it is asked for first; nil where it would win nothing
+	plain       func() (siteContent, error)
+	gzipped     func() (siteContent, error) // nil where it would win nothing
+}
+
+// siteContent is one form of a file.
+type siteContent struct {
+	body []byte
+	etag string
 }
 
 // readSite returns the files of the site by their path below /admin/, "" being its page.
@@ -58,9 +64,8 @@ func readSite(from fs.FS) (map[string]*siteFile, error) {
 		if err != nil || d.IsDir() || contentTypes[path.Ext(name)] == "" {
 			return err
 		}
-		content, err := fs.ReadFile(from, name)
-		files[name] = newSiteFile(name, content)
-		return err
+		files[name] = newSiteFile(from, name)
+		return nil
 	})
 	if err != nil {
 		return nil, fmt.Errorf("read the admin site: %w", err)
@@ -78,14 +83,18 @@ func readSite(from fs.FS) (map[string]*siteFile, error) {
 	return files, nil
 }
 
-func newSiteFile(name string, content []byte) *siteFile {
-	sum := sha256.Sum256(content)
-	f := &siteFile{
-		contentType: contentTypes[path.Ext(name)], hashed: strings.HasPrefix(name, hashedFiles), plain: content,
-		etag: base64.RawURLEncoding.EncodeToString(sum[:16]),
-	}
+func newSiteFile(from fs.FS, name string) *siteFile {
+	f := &siteFile{contentType: contentTypes[path.Ext(name)], hashed: strings.HasPrefix(name, hashedFiles)}
+	f.plain = sync.OnceValues(func() (siteContent, error) {
+		body, err := fs.ReadFile(from, name)
+		sum := sha256.Sum256(body)
+		return siteContent{body, base64.RawURLEncoding.EncodeToString(sum[:16])}, err
+	})
 	if path.Ext(name) != ".png" {
-		f.gzipped = sync.OnceValue(func() []byte { return gzipped(content) })
+		f.gzipped = sync.OnceValues(func() (siteContent, error) {
+			plain, err := f.plain()
+			return siteContent{gzipped(plain.body), plain.etag + "-gz"}, err
+		})
 	}
 	return f
 }
@@ -106,18 +115,25 @@ func (x *exchange) file(f *siteFile) {
 		x.problem(http.StatusMethodNotAllowed, "This path has no such method, see Allow.")
 		return
 	}
+	content := f.plain
+	if f.gzipped != nil {
+		header.Set("Vary", "Accept-Encoding")
+		if takesGzip(x.r) {
+			content = f.gzipped
+			header.Set("Content-Encoding", "gzip")
+		}
+	}
+	form, err := content()
+	if err != nil {
+		header.Del("Content-Encoding")
+		x.failed(err)
+		return
+	}
 	header.Set("Cache-Control", "no-cache") // kept, but asked for each time: the next binary may have another
 	if f.hashed {
 		header.Set("Cache-Control", "public, max-age=31536000, immutable")
 	}
-	body, etag := f.plain, `"`+f.etag+`"`
-	if f.gzipped != nil {
-		header.Set("Vary", "Accept-Encoding")
-		if takesGzip(x.r) {
-			body, etag = f.gzipped(), `"`+f.etag+`-gz"`
-			header.Set("Content-Encoding", "gzip")
-		}
-	}
+	etag := `"` + form.etag + `"`
 	header.Set("ETag", etag)
 	if has(x.r.Header.Get("If-None-Match"), etag) {
 		header.Del("Content-Encoding")
@@ -125,8 +141,8 @@ func (x *exchange) file(f *siteFile) {
 		return
 	}
 	header.Set("Content-Type", f.contentType)
-	header.Set("Content-Length", strconv.Itoa(len(body)))
-	_, _ = x.w.Write(body) // the caller may be gone; of HEAD the server sends the headers alone
+	header.Set("Content-Length", strconv.Itoa(len(form.body)))
+	_, _ = x.w.Write(form.body) // the caller may be gone; of HEAD the server sends the headers alone
 }
 
 // takesGzip reports whether a request's Accept-Encoding names gzip and does not rule it out.

@@ -3,7 +3,9 @@ package admin_test
 import (
 	"bytes"
 	"compress/gzip"
+	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -89,6 +91,23 @@ func TestTheSiteIsSentSmallToWhoTakesIt(t *testing.T) {
 		require.Empty(t, again.header.Get("Content-Encoding"))
 	}
 	require.Empty(t, s.want(t, http.StatusOK, "GET", "/admin/logo.png", "", "Accept-Encoding: gzip").header.Get("Content-Encoding"), "compressed already")
+}
+
+// unread is a site none of whose files can be read.
+type unread struct{ fs.FS }
+
+func (unread) ReadFile(name string) ([]byte, error) { return nil, fmt.Errorf("read %s: the disk is gone", name) }
+
+func TestAFileIsReadWhenItIsAskedForAndNotAtTheStart(t *testing.T) {
+	s := newSite(t, func(cfg *admin.Config) { cfg.Site = unread{bundle} })
+	for _, accepts := range []string{"identity", "gzip"} {
+		got := s.want(t, http.StatusInternalServerError, "GET", "/admin/assets/index-abc.js", "", "Accept-Encoding: "+accepts)
+		require.Equal(t, "application/problem+json", got.header.Get("Content-Type"))
+		require.Equal(t, "no-store", got.header.Get("Cache-Control"))
+		require.Empty(t, got.header.Get("ETag"))
+		require.Empty(t, got.header.Get("Content-Encoding"))
+	}
+	require.Contains(t, s.logs.String(), "the disk is gone")
 }
 
 func TestABinaryWithoutTheSiteSaysHowToManageAndHowToGetIt(t *testing.T) {
