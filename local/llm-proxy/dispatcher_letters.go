@@ -3,7 +3,10 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 	"github.com/tidwall/gjson"
@@ -48,8 +51,17 @@ func newDeadLettersCommand() *cobra.Command {
 	return cmd
 }
 
-// deadLetters calls do with each of a dispatcher's dead letters until it says that this is enough.
+// deadLetters calls do with each of a dispatcher's dead letters until it says that this is enough, or nobody reads what it prints any more.
 func deadLetters(cmd *cobra.Command, do func(dispatch.DeadLetter) (more bool, err error)) error {
+	signal.Ignore(syscall.SIGPIPE) // as in "list | head": letters of a queue are still to be shown to others then
+	err := eachDeadLetter(cmd, do)
+	if errors.Is(err, syscall.EPIPE) {
+		return nil
+	}
+	return err
+}
+
+func eachDeadLetter(cmd *cobra.Command, do func(dispatch.DeadLetter) (more bool, err error)) error {
 	s, err := parseDispatcherSettings(cmd)
 	if err != nil {
 		return err

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -141,6 +142,9 @@ func TestDeadLettersOfAQueueAreListedShownAndSentAgain(t *testing.T) {
 	require.Len(t, lines, 3)
 	require.Contains(t, list, ids[0]+"\t1\t\"status 400: not like this")
 	require.NotContains(t, list, "\x1b")
+	again, _, err := runLine(t.Context(), append([]string{"dispatcher", "dead-letters", "list"}, byRule...)...)
+	require.NoError(t, err)
+	require.Equal(t, list, again, "whoever looks hides nothing from the next")
 	shown, _, err := runLine(t.Context(), "dispatcher", "dead-letters", "show", "--service", "webhook", "--queue", url, "--data-dir", dir, ids[1])
 	require.NoError(t, err)
 	require.Equal(t, ids[1], gjson.Get(shown, "event.id").Str)
@@ -154,6 +158,24 @@ func TestDeadLettersOfAQueueAreListedShownAndSentAgain(t *testing.T) {
 		_, _, err = runLine(t.Context(), append([]string{"dispatcher", "--once"}, byRule...)...)
 		require.NoError(t, err)
 		require.Len(t, w.In(standin.WayDead), 3, "they are refused again")
+	}
+}
+
+func TestAListOfLettersThatNobodyReadsToItsEndHidesNone(t *testing.T) {
+	w, dir, url := startWay(t)
+	for i := range 30 {
+		w.Put(standin.WayDead, fmt.Sprint("letter ", i))
+	}
+	read, write, err := os.Pipe()
+	require.NoError(t, err)
+	require.NoError(t, read.Close(), "as head does when it has enough")
+	cmd := program(t, "dispatcher", "dead-letters", "list", "--service", "webhook", "--queue", url, "--data-dir", dir)
+	cmd.Stdout = write
+	require.NoError(t, cmd.Run())
+	require.NoError(t, write.Close())
+	require.Contains(t, w.Asked(), "ReceiveMessage")
+	for _, m := range w.In(standin.WayDead) {
+		require.False(t, m.Visible.After(time.Now()), "%s is hidden", m.Body)
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -73,6 +74,13 @@ func (c *Way) In(queue string) (messages []Message) {
 		messages = append(messages, *m)
 	}
 	return messages
+}
+
+// Asked are the actions that were asked for, in their order.
+func (c *Way) Asked() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.asked)
 }
 
 // Refuse makes an action fail; "" none.
@@ -147,17 +155,24 @@ func (c *Way) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		c.remove(queue, in.ReceiptHandle)
 		answer(w, struct{}{})
 	case "ChangeMessageVisibility":
-		c.hide(queue, in.ReceiptHandle, in.VisibilityTimeout)
-		answer(w, struct{}{})
-	case "DeleteMessageBatch", "ChangeMessageVisibilityBatch":
-		for _, e := range in.Entries {
-			if action == "DeleteMessageBatch" {
-				c.remove(queue, e.ReceiptHandle)
-			} else {
-				c.hide(queue, e.ReceiptHandle, e.VisibilityTimeout)
-			}
+		if !c.hide(queue, in.ReceiptHandle, in.VisibilityTimeout) {
+			refuse(w, http.StatusBadRequest, notInFlight)
+			return
 		}
 		answer(w, struct{}{})
+	case "DeleteMessageBatch":
+		for _, e := range in.Entries {
+			c.remove(queue, e.ReceiptHandle)
+		}
+		answer(w, struct{}{})
+	case "ChangeMessageVisibilityBatch":
+		failed := []map[string]any{}
+		for _, e := range in.Entries {
+			if !c.hide(queue, e.ReceiptHandle, e.VisibilityTimeout) {
+				failed = append(failed, map[string]any{"Id": e.Id, "Code": notInFlight, "SenderFault": true})
+			}
+		}
+		answer(w, map[string]any{"Failed": failed})
 	case "StartMessageMoveTask", "ListMessageMoveTasks":
 		c.move(w, action)
 	default:
@@ -213,11 +228,26 @@ func (c *Way) remove(queue, handle string) {
 	c.queues[queue] = left
 }
 
-func (c *Way) hide(queue, handle string, seconds int) {
+// notInFlight is what SQS says of the time of a message that is not hidden, or is gone.
+const notInFlight = "MessageNotInflight"
+
+// hide reports whether the message was hidden, which then is until the time said.
+func (c *Way) hide(queue, handle string, seconds int) bool {
 	for _, m := range c.queues[queue] {
-		if m.id == handle {
+		if m.id == handle && m.Visible.After(time.Now()) {
 			m.Visible = time.Now().Add(time.Duration(seconds) * time.Second)
+			return true
 		}
+	}
+	return false
+}
+
+// Expire shows the first messages of a queue to all, as when the time is over for which they were hidden.
+func (c *Way) Expire(queue string, n int) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, m := range c.queues[queue][:n] {
+		m.Visible = time.Time{}
 	}
 }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"maps"
+	"slices"
 	"strconv"
 	"time"
 
@@ -37,29 +39,27 @@ const (
 // nothing is to take dead letters away meanwhile.
 func (r *Route) Letters(ctx context.Context) iter.Seq2[Letter, error] {
 	return func(yield func(Letter, error) bool) {
-		var handles []string
-		defer func() { r.release(context.WithoutCancel(ctx), handles) }()
-		seen := map[string]bool{}
+		handles := map[string]string{} // by message: one that comes again, because reading takes long, has a new one
+		defer func() { r.release(context.WithoutCancel(ctx), slices.Collect(maps.Values(handles))) }()
 		for {
 			letters, ids, err := r.receive(ctx, looking)
 			if err != nil {
 				yield(Letter{}, err)
 				return
 			}
-			for _, l := range letters {
-				handles = append(handles, l.handle)
-			}
-			fresh := false
+			var fresh []Letter
 			for i, l := range letters {
-				if seen[ids[i]] {
-					continue
+				if _, seen := handles[ids[i]]; !seen {
+					fresh = append(fresh, l)
 				}
-				seen[ids[i]], fresh = true, true
+				handles[ids[i]] = l.handle
+			}
+			for _, l := range fresh {
 				if !yield(l, nil) {
 					return
 				}
 			}
-			if !fresh {
+			if fresh == nil {
 				return
 			}
 		}
@@ -94,12 +94,19 @@ func (r *Route) receive(ctx context.Context, hidden time.Duration) (letters []Le
 	return letters, ids, nil
 }
 
-// release shows letters again. One that it fails at is shown again a little later.
+// releaseIn is how long letters that were looked at may take to be shown again: a program that is to end waits for that.
+const releaseIn = 10 * time.Second
+
+// release shows letters again at once. Those that it fails at are shown again a little later, and keep no others from it.
 func (r *Route) release(ctx context.Context, handles []string) {
-	for _, handle := range handles {
-		if _, err := r.clients.Queues.ChangeMessageVisibility(ctx, &sqs.ChangeMessageVisibilityInput{QueueUrl: &r.Dead, ReceiptHandle: &handle, VisibilityTimeout: 0}); err != nil {
-			return
+	ctx, cancel := context.WithTimeout(ctx, releaseIn)
+	defer cancel()
+	for chunk := range slices.Chunk(handles, maxReceived) {
+		in := &sqs.ChangeMessageVisibilityBatchInput{QueueUrl: &r.Dead}
+		for i := range chunk {
+			in.Entries = append(in.Entries, sqstypes.ChangeMessageVisibilityBatchRequestEntry{Id: aws.String(strconv.Itoa(i)), ReceiptHandle: &chunk[i], VisibilityTimeout: 0})
 		}
+		_, _ = r.clients.Queues.ChangeMessageVisibilityBatch(ctx, in)
 	}
 }
 
@@ -174,9 +181,11 @@ func (r *Route) moveByHand(ctx context.Context, most int64) (moved int64, err er
 		}
 		for i, l := range letters {
 			if err := r.moveOne(ctx, l); err != nil {
-				for _, left := range letters[i:] {
-					r.release(context.WithoutCancel(ctx), []string{left.handle})
+				var left []string
+				for _, l := range letters[i:] {
+					left = append(left, l.handle)
 				}
+				r.release(context.WithoutCancel(ctx), left)
 				return moved, err
 			}
 			moved++

@@ -2,8 +2,10 @@ package route
 
 import (
 	"context"
+	"fmt"
 	"net/http/httptest"
 	"os"
+	"strings"
 	"testing"
 	"time"
 
@@ -135,6 +137,32 @@ func TestDeadLettersAreShownAndStay(t *testing.T) {
 	for _, err := range r.Letters(t.Context()) {
 		require.ErrorContains(t, err, "look at dead letters")
 	}
+}
+
+func TestAListOfLettersLeavesNoneHidden(t *testing.T) {
+	w, c := start(t)
+	r := found(t, c)
+	for i := range 35 {
+		w.Put(cloud.WayDead, fmt.Sprint("letter ", i))
+	}
+	n := 0
+	for _, err := range r.Letters(t.Context()) {
+		require.NoError(t, err)
+		if n++; n == 15 {
+			w.Expire(cloud.WayDead, 3) // reading takes so long that the first come again
+		}
+	}
+	require.Equal(t, 35, n, "each once")
+	for _, m := range w.In(cloud.WayDead) {
+		require.False(t, m.Visible.After(time.Now()), "%s is hidden", m.Body)
+	}
+	calls := 0
+	for _, action := range w.Asked() {
+		if strings.HasPrefix(action, "ChangeMessageVisibility") {
+			calls++
+		}
+	}
+	require.Equal(t, 4, calls, "ten are shown again in a call")
 }
 
 func TestDeadLettersGoBackIntoTheQueue(t *testing.T) {
