@@ -5,7 +5,7 @@ import { toProblem } from './problem';
 /** How long what was read counts as fresh, in milliseconds: going back and forth between screens asks nothing. */
 const fresh = 5_000;
 
-export function newQueryClient(): QueryClient {
+function newQueryClient(): QueryClient {
   const client: QueryClient = new QueryClient({
     defaultOptions: {
       queries: {
@@ -20,6 +20,9 @@ export function newQueryClient(): QueryClient {
   });
   return client;
 }
+
+/** What this page has read. */
+export const queries = newQueryClient();
 
 /** The key of what `$api.useQuery` and `usePages` have read from a path. */
 export const keyOf = (path: string): QueryKey => ['get', path];

@@ -4,14 +4,12 @@ import { QueryClientProvider } from '@tanstack/react-query';
 import { RouterProvider } from '@tanstack/react-router';
 import { useEffect } from 'react';
 
-import { newQueryClient } from '../api/queries';
+import { queries } from '../api/queries';
 import { askSession, useSession } from '../session/session';
 import { SignIn } from '../session/SignIn';
 import { ProblemAlert } from '../shared/ProblemAlert';
-import { router } from './router';
+import { loadScreen, router } from './router';
 import { theme } from './theme';
-
-const queries = newQueryClient();
 
 export function App() {
   return (
@@ -28,7 +26,10 @@ export function App() {
 /** Lets through who has signed in. */
 function Gate() {
   const session = useSession();
-  useEffect(() => void askSession(), []);
+  useEffect(() => {
+    void askSession();
+    loadScreen(); // beside the question: a reader who has signed in waits for both
+  }, []);
   useEffect(() => {
     if (session.state === 'out') {
       queries.clear(); // what was read belongs to who has left

@@ -1,8 +1,10 @@
 import { createHashHistory, createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect, retainSearchParams } from '@tanstack/react-router';
 
+import { queries } from '../api/queries';
 import { ProblemAlert } from '../shared/ProblemAlert';
 import { TableSkeleton } from '../shared/Skeletons';
 import { parseRange } from '../shared/timeRange';
+import { askAhead } from '../screens/overview/questions';
 import { parseOverviewSearch } from '../screens/overview/search';
 import { parseProjectsSearch } from '../screens/projects/search';
 import { parseTokensSearch } from '../screens/tokens/search';
@@ -26,6 +28,8 @@ const overview = createRoute({
   getParentRoute: () => root,
   path: '/overview',
   validateSearch: parseOverviewSearch,
+  loaderDeps: ({ search }) => search,
+  loader: ({ deps }) => void askAhead(queries, deps), // nobody waits for it here: what has come is there when the screen asks
   component: lazyRouteComponent(() => import('../screens/overview/OverviewScreen'), 'OverviewScreen'),
 });
 
@@ -88,6 +92,14 @@ export const router = createRouter({
   defaultPendingComponent: () => <TableSkeleton label="the screen" />,
   defaultErrorComponent: ({ error, reset }) => <ProblemAlert error={error} retry={reset} />,
 });
+
+/** Loads the code of the screen that the address asks for; the router itself begins when somebody has signed in. */
+export function loadScreen(): void {
+  const { pathname } = router.latestLocation;
+  for (const { routeId } of router.matchRoutes(pathname === '/' ? '/overview' : pathname)) {
+    void router.loadRouteChunk(router.routesById[routeId])?.catch(() => undefined); // the router says so when it tries
+  }
+}
 
 declare module '@tanstack/react-router' {
   interface Register {

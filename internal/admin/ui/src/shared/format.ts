@@ -9,6 +9,13 @@ export const unknown = 'unknown';
 const whole = new Intl.NumberFormat('en', { maximumFractionDigits: 0 });
 const short = new Intl.NumberFormat('en', { notation: 'compact', maximumFractionDigits: 1 });
 const percent = new Intl.NumberFormat('en', { style: 'percent', maximumFractionDigits: 1 });
+const dollars = new Map<number, Intl.NumberFormat>(); // by their digits: to make one takes longer than to write a hundred sums
+
+function dollarsOf(digits: number): Intl.NumberFormat {
+  const known = dollars.get(digits) ?? new Intl.NumberFormat('en', { style: 'currency', currency: 'USD', minimumFractionDigits: 2, maximumFractionDigits: digits });
+  dollars.set(digits, known);
+  return known;
+}
 
 /** 1234567 → "1,234,567" */
 export const formatCount = (n: number | undefined | null) => (n == null ? unknown : whole.format(n));
@@ -29,8 +36,7 @@ export function formatCost(usd: number | undefined | null): string {
   }
   const size = Math.abs(usd);
   const digits = size >= 0.995 ? 2 : Math.min(12, 1 - Math.floor(Math.log10(size)));
-  const text = usd.toLocaleString('en', { style: 'currency', currency: 'USD', minimumFractionDigits: 2, maximumFractionDigits: Math.max(2, digits) });
-  return size < 1e-12 ? '< $0.000000000001' : text;
+  return size < 1e-12 ? '< $0.000000000001' : dollarsOf(Math.max(2, digits)).format(usd);
 }
 
 /** The cost of requests of which some have no known price. Says how many, so that a sum over a part is not taken for the whole. */

@@ -25,4 +25,9 @@ export function pointsOver(usage: Schemas['Usage'], fill: (rows: Schemas['UsageR
 }
 
 /** The time of a point as a chart writes it. Hours are those of the browser's zone, days are those of the ledger, of UTC. */
-export const momentText = (bucket: 'hour' | 'day') => (start: string) => (bucket === 'hour' ? dayjs(start).format('MM-DD HH:mm') : dayjs.utc(start).format('YYYY-MM-DD'));
+export const momentText = (bucket: 'hour' | 'day') => moments[bucket];
+
+const moments = {
+  hour: (start: string) => dayjs(start).format('MM-DD HH:mm'),
+  day: (start: string) => dayjs.utc(start).format('YYYY-MM-DD'),
+};

@@ -11,7 +11,8 @@ import { EmptyState } from '../../shared/EmptyState';
 import { ProblemAlert } from '../../shared/ProblemAlert';
 import { TableSkeleton } from '../../shared/Skeletons';
 import { TimeRangePicker, useTimeRange } from '../../shared/TimeRangePicker';
-import { wholeHours } from './figures';
+import { wholeHours } from './period';
+import { figuresOver, newestRequest, totalOver } from './questions';
 import { QuickStart } from './QuickStart';
 import { Tiles } from './Tiles';
 import { TopTables } from './TopTables';
@@ -23,7 +24,7 @@ export function OverviewScreen() {
   const { start } = route.useSearch();
   const navigate = route.useNavigate();
   const info = useInfo();
-  const first = $api.useQuery('get', '/manage/requests', { params: { query: { limit: 1 } } }, { enabled: info.data?.ledger === true });
+  const first = $api.useQuery('get', '/manage/requests', newestRequest, { enabled: info.data?.ledger === true });
   const [begun, setBegun] = useState(false);
   if (!begun && first.data?.length === 0) {
     setBegun(true); // it stays to the end, when there is a request
@@ -62,8 +63,8 @@ function Figures() {
   const range = useTimeRange();
   const { now, then } = wholeHours(range);
   const often = { refetchInterval: refresh, placeholderData: keepPreviousData };
-  const current = $api.useQuery('get', '/manage/usage', { params: { query: { ...now, bucket: range.bucket } } }, often);
-  const earlier = $api.useQuery('get', '/manage/usage', { params: { query: then } }, often);
+  const current = $api.useQuery('get', '/manage/usage', figuresOver(now, range.bucket), often);
+  const earlier = $api.useQuery('get', '/manage/usage', totalOver(then), often);
   if (!current.data) {
     return current.error ? <ProblemAlert error={current.error} retry={() => void current.refetch()} /> : <TableSkeleton label="the figures" />;
   }

@@ -10,13 +10,15 @@ import { TableSkeleton } from '../../shared/Skeletons';
 import { nameOf, useProjectNames, useTokenNames } from '../../shared/names';
 import { formatUsageOf } from './figures';
 import { refresh } from './OverviewScreen';
-import { sizes, type Size } from './search';
+import type { Period } from './period';
+import { mostOf, topTables, type TopBy } from './questions';
+import type { Size } from './search';
 
 const route = getRouteApi('/overview');
-const rowsShown = 5;
+const titles = { project_id: 'Projects', token_id: 'Tokens', model: 'Models' };
 
 /** The projects, tokens and models that have used or cost most. */
-export function TopTables({ period }: { period: { from: string; to: string } }) {
+export function TopTables({ period }: { period: Period }) {
   const { top = 'usage' } = route.useSearch();
   const navigate = route.useNavigate();
   return (
@@ -29,18 +31,15 @@ export function TopTables({ period }: { period: { from: string; to: string } }) 
         />
       </Group>
       <div className="charts" style={{ '--column': '24rem' } as CSSProperties}>
-        <TopTable title="Projects" by="project_id" period={period} top={top} />
-        <TopTable title="Tokens" by="token_id" period={period} top={top} />
-        <TopTable title="Models" by="model" period={period} top={top} />
+        {topTables.map((by) => <TopTable key={by} by={by} period={period} top={top} />)}
       </div>
     </Stack>
   );
 }
 
-function TopTable({ title, by, period, top }: { title: string; by: 'project_id' | 'token_id' | 'model'; period: { from: string; to: string }; top: Size }) {
-  const { data, error, refetch } = $api.useQuery(
-    'get', '/manage/usage', { params: { query: { ...period, group_by: [by], top: rowsShown, top_by: sizes[top] } } }, { refetchInterval: refresh, placeholderData: keepPreviousData },
-  );
+function TopTable({ by, period, top }: { by: TopBy; period: Period; top: Size }) {
+  const title = titles[by];
+  const { data, error, refetch } = $api.useQuery('get', '/manage/usage', mostOf(by, top, period), { refetchInterval: refresh, placeholderData: keepPreviousData });
   const projects = useProjectNames();
   const tokens = useTokenNames(by === 'token_id' ? (data?.rows ?? []).flatMap((row) => row.token_id ?? []) : []);
   const name = (id: string) => (by === 'model' ? id : nameOf(by === 'project_id' ? projects : tokens, id));

@@ -2,7 +2,8 @@ import { expect, test } from 'vitest';
 
 import type { Schemas } from '../../api/client';
 import { pointsOver } from '../../shared/points';
-import { changeOf, figuresOf, formatUsageOf, groupsOf, wholeHours } from './figures';
+import { changeOf, figuresOf, formatUsageOf, groupsOf } from './figures';
+import { wholeHours } from './period';
 
 const tally = (more: Partial<Schemas['Tally']>): Schemas['Tally'] => ({ requests: 0, errors: 0, metered: 0, estimated: 0, priced: 0, usage: {}, ...more });
 const figure = (name: string, now: Schemas['Tally'], then?: Schemas['Tally']) => figuresOf(now, then).find(({ label }) => label === name)!;

@@ -1,23 +1,7 @@
 import type { Schemas } from '../../api/client';
 import { formatCost, formatCostOf, formatDuration, formatShare, formatShort, unknown } from '../../shared/format';
-import { before, type TimeRange } from '../../shared/timeRange';
 
 type Tally = Schemas['Tally'];
-const hour = 3_600_000;
-
-/** The whole hours that a range touches, which is what the ledger adds up, and as many just before. */
-export function wholeHours(range: Pick<TimeRange, 'from' | 'to'>): { now: Period; then: Period } {
-  const from = new Date(Math.floor(range.from.getTime() / hour) * hour);
-  const to = new Date(Math.ceil(range.to.getTime() / hour) * hour);
-  const now = { from, to };
-  const write = (p: { from: Date; to: Date }) => ({ from: p.from.toISOString(), to: p.to.toISOString() });
-  return { now: write(now), then: write(before(now)) };
-}
-
-interface Period {
-  from: string;
-  to: string;
-}
 
 /** A figure of a tile. */
 export interface Figure {
