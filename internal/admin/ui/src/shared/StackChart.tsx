@@ -6,6 +6,7 @@ import { memo, type ComponentProps, type ReactNode } from 'react';
 import type { BarShapeProps } from 'recharts';
 
 import type { Point } from './points';
+import { useTurn } from './useTurn';
 
 interface Props {
   label: string; // says what it shows to who does not see it
@@ -15,6 +16,7 @@ interface Props {
   format: (value: number) => string;
 }
 
+const height = 220; // pixels
 const colors = ['indigo.6', 'teal.6', 'orange.6', 'grape.6', 'cyan.6', 'pink.6', 'gray.6'];
 const coloured = (series: Props['series']) => series.map((one, i) => ({ ...one, color: one.color ?? colors[i % colors.length]! }));
 
@@ -26,16 +28,17 @@ function common({ points, series, when, format }: Props) {
     content: ({ label, payload }) => <ChartTooltip label={label === undefined ? '' : when(String(label))} payload={[...(payload ?? [])]} series={all} valueFormatter={format} />,
   };
   return {
-    h: 220, data: points, dataKey: 'start', valueFormatter: format, series: all,
+    h: height, data: points, dataKey: 'start', valueFormatter: format, series: all,
     xAxisProps: { tickFormatter: when, minTickGap: 30 }, yAxisProps: { width: 70 }, tooltipProps: tooltip,
   };
 }
 
 /** A chart above its legend, which has as much room as its names need. */
 function Figure({ label, series, children }: { label: string; series: Props['series']; children: ReactNode }) {
+  const [place, turn] = useTurn<HTMLDivElement>();
   return (
     <div role="figure" aria-label={label}>
-      {children}
+      <div ref={place} style={{ height }}>{turn && children}</div>
       <Group component="ul" gap="md" m={0} p={0} mt="xs" style={{ listStyle: 'none', rowGap: 4 }} aria-label="Legend">
         {coloured(series).map((one) => (
           <Group component="li" key={one.name} gap={6} wrap="nowrap">

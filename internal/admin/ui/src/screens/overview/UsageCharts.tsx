@@ -1,9 +1,10 @@
 import { Group, Paper, SegmentedControl, Skeleton, Stack, Text, Title } from '@mantine/core';
 import { keepPreviousData } from '@tanstack/react-query';
 import { getRouteApi } from '@tanstack/react-router';
-import { lazy, Suspense, useCallback, useMemo, type ReactNode } from 'react';
+import { Suspense, useCallback, useMemo, type ReactNode } from 'react';
 
 import { $api, type Schemas } from '../../api/client';
+import { StackChart, TimesChart } from '../../shared/charts';
 import { formatCount, formatDuration } from '../../shared/format';
 import { ProblemAlert } from '../../shared/ProblemAlert';
 import { nameOf, useProjectNames, useTokenNames } from '../../shared/names';
@@ -14,8 +15,6 @@ import type { Period } from './period';
 import { stackedBy } from './questions';
 import { stacks, type Stack as By } from './search';
 
-const StackChart = lazy(() => import('../../shared/StackChart').then((m) => ({ default: m.StackChart })));
-const TimesChart = lazy(() => import('../../shared/StackChart').then((m) => ({ default: m.TimesChart })));
 const route = getRouteApi('/overview');
 
 /** Requests, usage and cost by hour or day, stacked, and latency. */

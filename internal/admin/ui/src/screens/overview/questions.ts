@@ -2,6 +2,7 @@ import type { QueryClient } from '@tanstack/react-query';
 
 import { $api } from '../../api/client';
 import { askInfo } from '../../api/info';
+import { loadCharts } from '../../shared/charts';
 import { projectNames } from '../../shared/names';
 import { rangeAt, type RangeSearch } from '../../shared/timeRange';
 import { wholeHours, type Period } from './period';
@@ -35,7 +36,7 @@ export async function askAhead(queries: QueryClient, { by = 'model', top = 'usag
   const { now, then } = wholeHours(ends);
   const usage = (init: ReturnType<typeof stackedBy | typeof mostOf | typeof totalOver>) => queries.prefetchQuery($api.queryOptions('get', '/manage/usage', init));
   await Promise.all([
-    queries.prefetchQuery($api.queryOptions('get', '/manage/requests', newestRequest)),
+    queries.fetchQuery($api.queryOptions('get', '/manage/requests', newestRequest)).then((newest) => (newest.length > 0 ? loadCharts() : undefined)).catch(() => undefined),
     usage(figuresOver(now, bucket)), usage(totalOver(then)), usage(stackedBy(by, now, bucket)), ...topTables.map((table) => usage(mostOf(table, top, now))),
     queries.prefetchQuery(projectNames),
   ]);

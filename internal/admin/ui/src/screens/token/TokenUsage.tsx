@@ -1,14 +1,13 @@
 import { Group, Paper, Skeleton, Stack, Text, Title } from '@mantine/core';
 import { keepPreviousData } from '@tanstack/react-query';
-import { lazy, Suspense } from 'react';
+import { Suspense } from 'react';
 
 import { $api, type Schemas } from '../../api/client';
+import { StackChart } from '../../shared/charts';
 import { formatCostOf, formatCount, formatDuration } from '../../shared/format';
 import { momentText, pointsOver } from '../../shared/points';
 import { ProblemAlert } from '../../shared/ProblemAlert';
 import { TimeRangePicker, useTimeRange } from '../../shared/TimeRangePicker';
-
-const StackChart = lazy(() => import('../../shared/StackChart').then((m) => ({ default: m.StackChart })));
 
 /** What a token has used in the time range of the page. */
 export function TokenUsage({ id }: { id: string }) {
