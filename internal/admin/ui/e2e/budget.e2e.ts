@@ -1,3 +1,5 @@
+import type { Page } from 'playwright-core';
+
 import { nav } from '../src/app/nav';
 import { expect, settled, signIn, test } from './kit';
 import { ask, recorded } from './traffic';
@@ -74,8 +76,8 @@ const shiftLimit = 0.1;
 /** First contentful paint, in milliseconds. What is slower than this is slow on any machine. */
 const paintLimit = 15_000;
 
-test('a screen is painted soon, and nothing of it moves while it loads', async ({ page, server }) => {
-  await recorded(server, [await ask(server), await ask(server, { model: 'gpt-4o-mini' })]);
+/** Notes what moves from now on, on each page that is loaded. */
+async function watchShifts(page: Page): Promise<void> {
   await page.addInitScript(() => {
     const seen = { shift: 0, of: [] as string[] };
     new PerformanceObserver((list) => {
@@ -88,6 +90,16 @@ test('a screen is painted soon, and nothing of it moves while it loads', async (
     }).observe({ type: 'layout-shift', buffered: true });
     Object.assign(window, { seen });
   });
+}
+
+/** What has moved of the page since it began to load, and when it was painted first. */
+const shifts = (page: Page) => page.evaluate(() => ({
+  ...(window as unknown as { seen: { shift: number; of: string[] } }).seen, paint: performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? Infinity,
+}));
+
+test('a screen is painted soon, and nothing of it moves while it loads', async ({ page, server }) => {
+  await recorded(server, [await ask(server), await ask(server, { model: 'gpt-4o-mini' })]);
+  await watchShifts(page);
   await signIn(page);
   const loads = nav.flatMap(({ to, label }) => [{ width: 1280, to, label }, { width: 360, to, label }]);
   const moved: Record<string, unknown> = {};
@@ -97,13 +109,33 @@ test('a screen is painted soon, and nothing of it moves while it loads', async (
     await page.goto(`/admin/#${to}`);
     await settled(page, label);
     await page.getByRole('note').waitFor(); // the last that comes
-    const { shift, of, paint } = await page.evaluate(() => ({
-      ...(window as unknown as { seen: { shift: number; of: string[] } }).seen, paint: performance.getEntriesByName('first-contentful-paint')[0]?.startTime ?? Infinity,
-    }));
+    const { shift, of, paint } = await shifts(page);
     if (shift > shiftLimit) {
       moved[`${label}, ${width}`] = { shift, of: of.slice(0, 8) };
     }
     expect(paint, `first paint of ${label}`).toBeLessThan(paintLimit);
   }
   expect(moved).toEqual({});
+});
+
+test('nor does the quick start of an empty installation', async ({ another }) => {
+  for (const width of [1280, 360]) {
+    for (const projects of ['with a project', 'without']) {
+      const { server, page } = await another();
+      if (projects === 'without') {
+        for (const { project_id } of await server.api<{ project_id: string }[]>('GET', '/manage/projects')) {
+          await server.api('DELETE', `/manage/projects/${project_id}`);
+        }
+      }
+      await watchShifts(page);
+      await page.setViewportSize({ width, height: 800 });
+      await signIn(page, '/admin/#/overview');
+      await page.getByRole('region', { name: 'Quick start' }).getByRole('button', { name: /^Create/ }).waitFor();
+      await page.getByRole('heading', { name: 'See the first request' }).waitFor();
+      await page.getByRole('note').waitFor();
+      const { shift, of } = await shifts(page);
+      console.log(`quick start ${projects}, ${width}: shift ${shift.toFixed(3)}`);
+      expect(shift, `${width}, ${projects}: ${of.join('; ')}`).toBeLessThanOrEqual(shiftLimit);
+    }
+  }
 });

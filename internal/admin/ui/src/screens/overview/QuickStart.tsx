@@ -26,6 +26,8 @@ interface Made {
 export function QuickStart({ empty, onClose }: { empty: boolean; onClose: () => void }) {
   const [made, setMade] = useState<Made>(); // in memory alone, as the token is
   const tokens = $api.useQuery('get', '/manage/tokens', { params: { query: { limit: 1 } } });
+  const projects = $api.useQuery('get', '/manage/projects', activeProjects);
+  const ready = !tokens.isPending && !projects.isPending; // what is above the later steps has its size: they come then, and stay where they are
   const [wasEmpty] = useState(empty);
   const waits = !!made || (wasEmpty && (tokens.data?.length ?? 0) > 0); // without a token nobody can ask
   const [seen, setSeen] = useState<Schemas['Request']>();
@@ -52,18 +54,22 @@ export function QuickStart({ empty, onClose }: { empty: boolean; onClose: () => 
         <Step n={1} title="Create a project and a token" done={!!made || !!seen}>
           {made ? <Text size="sm" className="wrap">The token {made.token.name} is good for a day. It is shown here and never again.</Text> : !seen && <Create onMade={setMade} />}
         </Step>
-        <Step n={2} title="Copy a snippet and run it" done={!!seen}>
-          {made ? <Snippets token={made.token.token} provider={made.provider} /> : waits && !seen ? <Snippets /> : null}
-        </Step>
-        <Step n={3} title="See the first request" done={!!seen}>
-          {seen ? (
-            <Text size="sm" role="status">
-              Request <Anchor inherit underline="always" renderRoot={(props) => <Link to="/requests" search={{ open: seen.id }} {...props} />}>{seen.id}</Anchor> has arrived. Everything works.
-            </Text>
-          ) : waits && <Text size="sm" c="dimmed">Waiting for it: this ticks itself off a moment after the snippet has run.</Text>}
-          <ProblemAlert error={requests.error ?? tokens.error} retry={() => { void requests.refetch(); void tokens.refetch(); }} />
-          {seen && <Button w="fit-content" onClick={onClose}>Done</Button>}
-        </Step>
+        {ready && (
+          <>
+            <Step n={2} title="Copy a snippet and run it" done={!!seen}>
+              {made ? <Snippets token={made.token.token} provider={made.provider} /> : waits && !seen ? <Snippets /> : null}
+            </Step>
+            <Step n={3} title="See the first request" done={!!seen}>
+              {seen ? (
+                <Text size="sm" role="status">
+                  Request <Anchor inherit underline="always" renderRoot={(props) => <Link to="/requests" search={{ open: seen.id }} {...props} />}>{seen.id}</Anchor> has arrived. Everything works.
+                </Text>
+              ) : waits && <Text size="sm" c="dimmed">Waiting for it: this ticks itself off a moment after the snippet has run.</Text>}
+              <ProblemAlert error={requests.error ?? tokens.error} retry={() => { void requests.refetch(); void tokens.refetch(); }} />
+              {seen && <Button w="fit-content" onClick={onClose}>Done</Button>}
+            </Step>
+          </>
+        )}
       </Stack>
     </Paper>
   );
@@ -83,12 +89,13 @@ function Step({ n, title, done, children }: { n: number; title: string; done: bo
   );
 }
 
+const activeProjects = { params: { query: { active: true, limit: 100 } } };
 const newOne = '';
 
 /** Makes a token in a project that is there or is made too. What was made stays made if the rest fails, and is not made again. */
 function Create({ onMade }: { onMade: (made: Made) => void }) {
   const info = useInfo();
-  const projects = $api.useQuery('get', '/manage/projects', { params: { query: { active: true, limit: 100 } } });
+  const projects = $api.useQuery('get', '/manage/projects', activeProjects);
   const read = useRef(false); // what is remembered from before the first project was made is not the list: the form begins with what is there
   read.current ||= !projects.isFetching || (projects.data?.length ?? 0) > 0;
   if (projects.error || !projects.data || !info.data || !read.current) {
