@@ -4,11 +4,11 @@ import { nav } from '../src/app/nav';
 import { expect, signIn, startServer, test } from './kit';
 
 // How long a screen takes over a database of a large installation, which LLM_PROXY_SIZE_DB names (make bench-ui): from the click until
-// nothing loads any more, and each call of the API in between, as the browser sees it, through the real server.
+// nothing in the window is still to come, charts drawn, and each call of the API in between, as the browser sees it, through the real server.
 
 const file = process.env.LLM_PROXY_SIZE_DB ?? '';
-const rounds = 3;
-const patience = 1_000; // milliseconds that a call of the API may take
+const rounds = 5; // the median of them counts
+const patience = 1_000; // milliseconds that a screen may take until it is shown, and so a call of the API
 
 test('each screen answers in under a second', async ({ page, opened }) => {
   expect(existsSync(file), 'LLM_PROXY_SIZE_DB names the database (make bench-ui)').toBe(true);
@@ -21,24 +21,25 @@ test('each screen answers in under a second', async ({ page, opened }) => {
     await signIn(seen, '/admin/#/nowhere');
     for (const range of ['24h', '30d']) {
       for (const { to, label } of nav) {
-        let best: (typeof rows)[number] | undefined;
+        const seenRows: typeof rows = [];
         for (let round = 0; round < rounds; round++) {
           await seen.goto('about:blank');
           await seen.goto('/admin/#/nowhere');
           await seen.getByRole('heading', { name: 'There is no such screen' }).waitFor();
+          await seen.waitForLoadState('networkidle'); // who clicks has a page before them that is at rest
           await seen.evaluate(() => performance.clearResourceTimings());
           const began = Date.now();
           await seen.evaluate((hash) => { window.location.hash = hash; }, `${to}?range=${range}`);
           await seen.getByRole('heading', { level: 1, name: label }).waitFor();
-          await seen.waitForFunction(() => !document.querySelector('[aria-busy="true"], .mantine-Skeleton-root'));
+          await seen.waitForFunction(() => !document.querySelector('[aria-busy="true"], .mantine-Skeleton-root')
+            && [...document.querySelectorAll('[role="figure"]')].every((chart) => chart.getBoundingClientRect().top > window.innerHeight || chart.querySelector('svg')));
           const shown = Date.now() - began;
           await seen.waitForLoadState('networkidle');
           const calls = await seen.evaluate(() => performance.getEntriesByType('resource').filter((e) => new URL(e.name).pathname.startsWith('/manage/')).map((e) => ({ path: new URL(e.name).pathname + new URL(e.name).search.replace(/(from|to)=[^&]*&?/g, ''), ms: Math.round(e.duration) })));
           const slowest = calls.sort((a, b) => b.ms - a.ms)[0] ?? { path: '', ms: 0 };
-          const row = { screen: `${label}, ${range}`, 'shown, ms': shown, 'slowest call, ms': slowest.ms, call: slowest.path.slice(0, 70), calls: calls.length };
-          best = !best || row['shown, ms'] < best['shown, ms'] ? row : best;
+          seenRows.push({ screen: `${label}, ${range}`, 'shown, ms': shown, 'slowest call, ms': slowest.ms, call: slowest.path.slice(0, 70), calls: calls.length });
         }
-        rows.push(best!);
+        rows.push(seenRows.sort((a, b) => a['shown, ms'] - b['shown, ms'])[Math.floor(rounds / 2)]!);
       }
     }
   } finally {
@@ -46,5 +47,5 @@ test('each screen answers in under a second', async ({ page, opened }) => {
     await stop();
   }
   console.table(rows);
-  expect(rows.filter((row) => row['slowest call, ms'] > patience)).toEqual([]);
+  expect(rows.filter((row) => Math.max(row['shown, ms'], row['slowest call, ms']) > patience)).toEqual([]);
 }, 600_000);
