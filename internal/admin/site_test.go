@@ -96,7 +96,9 @@ func TestTheSiteIsSentSmallToWhoTakesIt(t *testing.T) {
 // unread is a site none of whose files can be read.
 type unread struct{ fs.FS }
 
-func (unread) ReadFile(name string) ([]byte, error) { return nil, fmt.Errorf("read %s: the disk is gone", name) }
+func (unread) ReadFile(name string) ([]byte, error) {
+	return nil, fmt.Errorf("read %s: the disk is gone", name)
+}
 
 func TestAFileIsReadWhenItIsAskedForAndNotAtTheStart(t *testing.T) {
 	s := newSite(t, func(cfg *admin.Config) { cfg.Site = unread{bundle} })
