@@ -96,6 +96,17 @@ func (s *memorySource) Commit(note []byte) error {
 	return nil
 }
 
+func (s *memorySource) Keep(note []byte) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.failNextCommits > 0 {
+		s.failNextCommits--
+		return errors.New("the cursor cannot be written")
+	}
+	s.note = note
+	return nil
+}
+
 func (s *memorySource) Note() []byte { return s.note }
 
 func (s *memorySource) committed() int {

@@ -138,7 +138,7 @@ func each(ctx context.Context, n, parallel int, do func(ctx context.Context, i i
 		for next < n {
 			i := (first + next) % n
 			next++
-			if err := ctx.Err(); err != nil && stop == nil {
+			if err := mayBegin(ctx); err != nil && stop == nil {
 				stop = &Result{Err: err}
 			}
 			if stop == nil {
@@ -172,7 +172,7 @@ func each(ctx context.Context, n, parallel int, do func(ctx context.Context, i i
 
 // halves sends events together and, when the backend will not take them, in halves, until the ones that it will not take are alone.
 func halves(ctx context.Context, events []*llmproxy.Event, send func(context.Context, []*llmproxy.Event) []Result) []Result {
-	if err := ctx.Err(); err != nil {
+	if err := mayBegin(ctx); err != nil {
 		return all(len(events), Retry(err, 0))
 	}
 	results := send(ctx, events)

@@ -19,6 +19,9 @@ func newTurn() *turn { return &turn{held: make(chan struct{}, 1)} }
 
 // take waits for the turn, and reports whether it came before ctx ended.
 func (t *turn) take(ctx context.Context) bool {
+	if ctx.Err() != nil {
+		return false
+	}
 	select {
 	case t.held <- struct{}{}:
 		return true
@@ -48,7 +51,7 @@ func (l *Loop) Test(ctx context.Context) llmproxy.DestinationTest {
 	if !l.cfg.Destination.WantsBodies() {
 		e.Request.Body, e.Response.Body = nil, nil
 	}
-	results, _ := l.deliverOnce(ctx, []*llmproxy.Event{e})
+	results, _ := l.deliverOnce(ctx, []*llmproxy.Event{e}, 0)
 	test := llmproxy.DestinationTest{ID: e.ID, Result: llmproxy.TestDelivered, Took: max(time.Since(began), time.Millisecond)}
 	switch r := results[0]; {
 	case r.Poison:

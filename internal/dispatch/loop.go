@@ -31,6 +31,7 @@ type Config struct {
 	Linger      time.Duration // how long a batch that is not full waits for more events; 0 is what the destination says, else not at all
 	MaxAttempts int           // tries of an event before it goes to the dead letters; 0 has no limit: an outage then costs no event
 	Timeout     time.Duration // of one Deliver; 0 is 30 s
+	Grace       time.Duration // that a Deliver has left when the loop is to end; 0 is 10 s
 	MinBackoff  time.Duration // the first wait after a failure is up to this long; 0 is 200 ms
 	MaxBackoff  time.Duration // waits double up to this; 0 is 1 minute
 	Log         *zap.Logger   // nil logs nothing
@@ -54,6 +55,9 @@ type Loop struct {
 	done  window
 	stats recorder
 
+	ahead map[llmproxy.EventID]bool // events that a process before was done with and that were not read again yet; true is one that was lost
+	since []finished                // events that are done and not committed
+
 	metersEarly bool // the source shows its events to meter
 	redriving   atomic.Bool
 }
@@ -70,6 +74,7 @@ func New(cfg Config) *Loop {
 		cfg.Meter = usage.Read
 	}
 	cfg.Timeout = orDefault(cfg.Timeout, 30*time.Second)
+	cfg.Grace = orDefault(cfg.Grace, 10*time.Second)
 	cfg.MinBackoff = orDefault(cfg.MinBackoff, 200*time.Millisecond)
 	cfg.MaxBackoff = orDefault(cfg.MaxBackoff, time.Minute)
 	if cfg.Log == nil {
@@ -102,9 +107,17 @@ type loopNote struct {
 	Destination json.RawMessage `json:"destination,omitempty"`
 	DeadLetters fileMark        `json:"dead_letters,omitzero"`
 	Loop        Report          `json:"loop,omitzero"`
+	Done        []finished      `json:"done,omitempty"` // events behind the cursor that are not to be delivered again
 }
 
-// Run delivers until ctx ends, and then returns the error of closing, if any; it is called once. What fails is tried again: after a
+// finished is an event that was delivered or is a dead letter.
+type finished struct {
+	ID   llmproxy.EventID `json:"id"`
+	Lost bool             `json:"lost,omitempty"` // all that was known is that its request was lost
+}
+
+// Run delivers until ctx ends, and then returns the error of closing, if any; it is called once. A delivery that is under way then has the
+// grace, and what is done is noted, so that the next process sends none of it again. What fails is tried again: after a
 // time that doubles with each failure in a row and of which a random part is waited, or after what the destination asked for if that
 // is longer. The source's cursor moves when every event of a batch is delivered or in the dead letters.
 func (l *Loop) Run(ctx context.Context) error {
@@ -115,9 +128,15 @@ func (l *Loop) Run(ctx context.Context) error {
 		}
 	}
 	l.dead.start(note.DeadLetters)
+	l.ahead = make(map[llmproxy.EventID]bool, len(note.Done))
+	for _, f := range note.Done {
+		l.done.add(f.ID, f.Lost)
+		l.ahead[f.ID] = f.Lost
+	}
 	l.stats.update(func(s *Stats) { s.Since = time.Now() })
 	if l.try(ctx, "start", func() error { return l.start(ctx, note.Destination) }) {
 		l.deliverAll(ctx)
+		l.keep()
 	}
 	if err := errors.Join(l.close(), l.dead.close()); err != nil {
 		return fmt.Errorf("dispatch to %s: close: %w", l.cfg.Name, err)
@@ -250,20 +269,53 @@ func (l *Loop) try(ctx context.Context, what string, do func() error) bool {
 }
 
 func (l *Loop) commit(ctx context.Context) bool {
-	ok := l.try(ctx, "commit", func() error {
-		l.cfg.turn.wait() // also when ctx has ended: what was delivered is not to come again
-		of := l.cfg.Destination.Note()
-		l.cfg.turn.give()
-		note, err := json.Marshal(loopNote{Destination: of, DeadLetters: l.dead.mark(), Loop: l.report()})
+	ok := l.try(ctx, "commit", func() error { // also when ctx has ended: what was delivered is not to come again
+		note, err := l.note(nil)
 		if err != nil {
 			return err
 		}
 		return l.cfg.Source.Commit(note)
 	})
 	if ok {
+		l.since = l.since[:0]
 		l.stats.update(func(s *Stats) { s.Pending, s.Oldest = 0, time.Time{} })
 	}
 	return ok
+}
+
+// keep notes what is done of a batch that is not, when the loop ends.
+func (l *Loop) keep() {
+	if len(l.since) == 0 {
+		return
+	}
+	note, err := l.note(l.since)
+	if err == nil {
+		err = l.cfg.Source.Keep(note)
+	}
+	if err != nil {
+		l.failed(fmt.Errorf("commit: %w", err))
+		l.cfg.Log.Warn("the next start sends some events again", zap.Int("events", len(l.since)), zap.Error(err))
+	}
+}
+
+// note is what is kept with the cursor, with the events behind it that are done.
+func (l *Loop) note(done []finished) ([]byte, error) {
+	l.cfg.turn.wait()
+	of := l.cfg.Destination.Note()
+	l.cfg.turn.give()
+	n := loopNote{Destination: of, DeadLetters: l.dead.mark(), Loop: l.report()}
+	for id, lost := range l.ahead {
+		n.Done = append(n.Done, finished{id, lost})
+	}
+	n.Done = append(n.Done, done...) // these count where both name an event: they were told later
+	return json.Marshal(n)
+}
+
+// finish remembers that an event is done.
+func (l *Loop) finish(e *llmproxy.Event) {
+	lost := e.Outcome == llmproxy.Lost
+	l.done.add(e.ID, lost)
+	l.since = append(l.since, finished{e.ID, lost})
 }
 
 // A batch that hangs takes in later events, so that an event at which the destination always fails does not stand before them; and when
@@ -353,6 +405,10 @@ func (l *Loop) prepare(events []*llmproxy.Event, seen *window) []*llmproxy.Event
 			continue
 		}
 		if l.done.has(e) || seen.has(e) {
+			if lost, noted := l.ahead[e.ID]; noted { // the next commit is behind it
+				delete(l.ahead, e.ID)
+				l.since = append(l.since, finished{e.ID, lost})
+			}
 			continue
 		}
 		seen.add(e.ID, e.Outcome == llmproxy.Lost)
@@ -369,19 +425,20 @@ func (l *Loop) prepare(events []*llmproxy.Event, seen *window) []*llmproxy.Event
 
 // deliver asks the destination once. If it panics each event is tried alone, and the one at which it panics again is poison.
 func (l *Loop) deliver(ctx context.Context, events []*llmproxy.Event) []Result {
-	results, panicked := l.deliverOnce(ctx, events)
+	results, panicked := l.deliverOnce(ctx, events, l.cfg.Grace)
 	if !panicked || len(events) == 1 {
 		return results
 	}
 	for i := range events {
-		alone, _ := l.deliverOnce(ctx, events[i:i+1])
+		alone, _ := l.deliverOnce(ctx, events[i:i+1], l.cfg.Grace)
 		results[i] = alone[0]
 	}
 	return results
 }
 
-// deliverOnce waits for the loop's turn at the destination. The time that a delivery has begins after that.
-func (l *Loop) deliverOnce(ctx context.Context, events []*llmproxy.Event) (results []Result, panicked bool) {
+// deliverOnce waits for the loop's turn at the destination. The time that a delivery has begins after that; of it there is the grace left
+// when ctx ends.
+func (l *Loop) deliverOnce(ctx context.Context, events []*llmproxy.Event, grace time.Duration) (results []Result, panicked bool) {
 	if !l.cfg.turn.take(ctx) {
 		return all(len(events), Retry(fmt.Errorf("the destination is busy with other events: %w", ctx.Err()), 0)), false
 	}
@@ -389,14 +446,14 @@ func (l *Loop) deliverOnce(ctx context.Context, events []*llmproxy.Event) (resul
 	if !l.cfg.turn.ready {
 		return all(len(events), Retry(errNotReady, 0)), false
 	}
-	ctx, cancel := context.WithTimeout(ctx, l.cfg.Timeout)
+	delivering, cancel := Ending(ctx, l.cfg.Timeout, grace)
 	defer cancel()
 	defer func() {
 		if p := recover(); p != nil {
 			results, panicked = all(len(events), Poison(fmt.Errorf("panic: %v", p))), true
 		}
 	}()
-	results = l.cfg.Destination.Deliver(ctx, events)
+	results = l.cfg.Destination.Deliver(delivering, events)
 	if len(results) != len(events) {
 		return all(len(events), Retry(fmt.Errorf("the destination returned %d results for %d events", len(results), len(events)), 0)), false
 	}
@@ -422,7 +479,7 @@ func (l *Loop) settle(events []*llmproxy.Event, results []Result, tried map[*llm
 		tried[e] = t
 		switch r := results[i]; {
 		case r.Err == nil:
-			l.done.add(e.ID, e.Outcome == llmproxy.Lost)
+			l.finish(e)
 		case r.Poison:
 			letters = append(letters, deadLetter{e, r.Err.Error(), t.rounds})
 		case l.cfg.MaxAttempts > 0 && t.rounds >= l.cfg.MaxAttempts:
@@ -445,7 +502,7 @@ func (l *Loop) settle(events []*llmproxy.Event, results []Result, tried map[*llm
 		}
 	} else {
 		for _, letter := range letters {
-			l.done.add(letter.event.ID, letter.event.Outcome == llmproxy.Lost)
+			l.finish(letter.event)
 			l.cfg.Log.Warn("an event went to the dead letters",
 				zap.Stringer("request_id", letter.event.ID), zap.String("reason", letter.reason), zap.Int("attempts", letter.attempts))
 		}

@@ -353,12 +353,120 @@ func TestItStopsWhereverItWaits(t *testing.T) {
 				before := src.committed()
 				began := time.Now()
 				require.NoError(t, r.stop())
-				require.Zero(t, time.Since(began), "at once")
+				if name == "for the backend" {
+					require.Equal(t, 10*time.Second, time.Since(began), "what is under way has the grace, and no more")
+				} else {
+					require.Zero(t, time.Since(began), "at once")
+				}
 				require.Equal(t, before, src.committed())
 				require.True(t, dst.closed)
 			})
 		})
 	}
+}
+
+func TestWhatIsUnderWayIsDeliveredToItsEndWhenALoopIsToEnd(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		src, dst := newSource(requests(3)...), &scripted{answers: []answer{func(ctx context.Context, events []*llmproxy.Event) []Result {
+			select {
+			case <-time.After(3 * time.Second):
+				return make([]Result, len(events))
+			case <-ctx.Done():
+				return all(len(events), Retry(ctx.Err(), 0))
+			}
+		}}}
+		r := run(t, Config{Source: src, Destination: dst})
+		pass(time.Second)
+		require.NoError(t, r.stop())
+		require.Equal(t, 3, src.committed())
+		require.Len(t, dst.ids(), 3)
+	})
+}
+
+func TestALoopThatEndsInMidBatchNotesWhatIsDone(t *testing.T) {
+	for _, kind := range []string{"events", "lost events"} {
+		synctest.Test(t, func(t *testing.T) {
+			events := requests(10)
+			if kind == "lost events" {
+				for _, e := range events {
+					e.Outcome, e.Response.Body = llmproxy.Lost, nil
+				}
+			}
+			poison := events[6].ID
+			some := func(ctx context.Context, events []*llmproxy.Event) []Result { // 1, 3, 5 ... are busy, 6 is poison
+				results := refuses(poison)(ctx, events)
+				for i, e := range events {
+					if e.ID.UUID[15]%2 == 1 {
+						results[i] = Retry(errors.New("busy"), 0)
+					}
+				}
+				return results
+			}
+			src, dst := newSource(events...), &scripted{answers: []answer{some}}
+			dead := filepath.Join(t.TempDir(), "dead.jsonl")
+			r := run(t, Config{Source: src, Destination: dst, DeadLetters: dead, MinBackoff: time.Hour, MaxBackoff: time.Hour})
+			pass(0)
+			require.NoError(t, r.stop())
+			require.Zero(t, src.committed(), "events before it are not done")
+
+			// The next process ends in mid-batch too, at another place.
+			src = src.restart()
+			dst.answers = []answer{takesFirst(1), hangs}
+			r = run(t, Config{Source: src, Destination: dst, DeadLetters: dead, BatchSize: 4, MinBackoff: time.Hour, MaxBackoff: time.Hour})
+			pass(0)
+			require.NoError(t, r.stop())
+			require.Zero(t, src.committed())
+
+			src = src.restart()
+			r = run(t, Config{Source: src, Destination: dst, DeadLetters: dead, BatchSize: 3})
+			pass(time.Minute)
+			require.NoError(t, r.stop())
+			require.Equal(t, 10, src.committed())
+			var want []llmproxy.EventID
+			for _, e := range events {
+				if e.ID != poison {
+					want = append(want, e.ID)
+				}
+			}
+			require.ElementsMatch(t, want, dst.ids(), "each once")
+			require.Len(t, letters(t, dead), 1)
+			var note loopNote
+			require.NoError(t, json.Unmarshal(src.Note(), &note))
+			require.Empty(t, note.Done, "the cursor is behind all of them")
+
+		})
+	}
+}
+
+// TestARealEventIsDeliveredThoughALostOneWasNoted: it says more, also where the lost one was done in mid-batch by the process before.
+func TestARealEventIsDeliveredThoughALostOneWasNoted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lost := request(0)
+		lost.Outcome, lost.Response.Body = llmproxy.Lost, nil
+		src, dst := newSource(lost, request(1)), &scripted{answers: []answer{takesFirst(1)}}
+		r := run(t, Config{Source: src, Destination: dst, MinBackoff: time.Hour, MaxBackoff: time.Hour})
+		pass(0)
+		require.NoError(t, r.stop())
+		src = src.restart()
+		src.add(request(0))
+		r = run(t, Config{Source: src, Destination: dst})
+		pass(time.Minute)
+		require.NoError(t, r.stop())
+		require.Equal(t, []llmproxy.EventID{lost.ID, request(1).ID, lost.ID}, dst.ids())
+		require.Equal(t, llmproxy.Complete, dst.took[2].Outcome)
+	})
+}
+
+func TestANoteThatCannotBeKeptIsTold(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		log, logged := observer.New(zap.WarnLevel)
+		src, dst := newSource(requests(2)...), &scripted{answers: []answer{takesFirst(1)}}
+		src.failNextCommits = 1 << 30
+		r := run(t, Config{Source: src, Destination: dst, MinBackoff: time.Hour, MaxBackoff: time.Hour, Log: zap.New(log)})
+		pass(0)
+		require.NoError(t, r.stop())
+		require.NotEmpty(t, logged.FilterMessage("the next start sends some events again").All())
+	})
 }
 
 func TestEveryEventEndsInTheBackendOrInTheDeadLetters(t *testing.T) {

@@ -14,7 +14,9 @@ type Source interface {
 	// Commit moves the durable cursor behind all events that Read has returned and stores note with it, in one step. What was not
 	// committed is read again by the next process.
 	Commit(note []byte) error
-	// Note returns what the last Commit stored, by this process or one before; nil if there was none.
+	// Keep stores note and leaves the cursor where it is: what was read since is read again, and note says what is done of it.
+	Keep(note []byte) error
+	// Note returns what the last Commit or Keep stored, by this process or one before; nil if there was none.
 	Note() []byte
 }
 

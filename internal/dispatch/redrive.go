@@ -277,5 +277,8 @@ func (s *letterSource) Commit([]byte) error {
 	return nil
 }
 
+// Keep implements [Source]: a file that is left is sent again, all of it.
+func (s *letterSource) Keep([]byte) error { return nil }
+
 // Note implements [Source].
 func (s *letterSource) Note() []byte { return nil }

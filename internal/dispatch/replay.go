@@ -91,6 +91,9 @@ func (s *replaySource) Commit([]byte) error {
 	return nil
 }
 
+// Keep implements [Source]: a replay begins where it is told to.
+func (s *replaySource) Keep([]byte) error { return nil }
+
 // Note implements [Source].
 func (s *replaySource) Note() []byte { return nil }
 

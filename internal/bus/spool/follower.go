@@ -333,8 +333,14 @@ func (f *Follower) skipped(bytes int64) {
 
 // Commit moves the durable cursor behind all events that Read has returned and stores note with it, in one step. What was not
 // committed is read again by the next follower of that name.
-func (f *Follower) Commit(note []byte) error {
-	c := cursor{Generation: f.committed.Generation + 1, Segments: maps.Clone(f.passed), Note: note}
+func (f *Follower) Commit(note []byte) error { return f.store(maps.Clone(f.passed), note) }
+
+// Keep stores note and leaves the cursor where it is: what Read has returned since the last Commit is read again by the next follower of
+// that name.
+func (f *Follower) Keep(note []byte) error { return f.store(f.committed.Segments, note) }
+
+func (f *Follower) store(segments map[string]int64, note []byte) error {
+	c := cursor{Generation: f.committed.Generation + 1, Segments: segments, Note: note}
 	if err := c.write(f.dir, f.name); err != nil {
 		return fmt.Errorf("commit cursor %s: %w", f.name, err)
 	}
@@ -345,7 +351,7 @@ func (f *Follower) Commit(note []byte) error {
 	return nil
 }
 
-// Note returns what the last Commit stored, by this process or one before; nil if there was none.
+// Note returns what the last Commit or Keep stored, by this process or one before; nil if there was none.
 func (f *Follower) Note() []byte { return f.committed.Note }
 
 // Stats returns the counts.

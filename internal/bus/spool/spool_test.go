@@ -175,6 +175,31 @@ func TestACommitIsWhereTheNextFollowerBegins(t *testing.T) {
 	require.Equal(t, want, ids(read(t, follow(t, dir, "another"), 10)), "a new one begins with the oldest")
 }
 
+func TestANoteIsKeptWithoutMovingTheCursor(t *testing.T) {
+	dir := t.TempDir()
+	s := open(t, spool.Config{Dir: dir})
+	var want []llmproxy.EventID
+	for range 6 {
+		want = append(want, request(s))
+	}
+	f, err := spool.Follow(dir, "file", nil)
+	require.NoError(t, err)
+	require.Equal(t, want[:2], ids(read(t, f, 2)))
+	require.NoError(t, f.Keep([]byte("of a first start")))
+	require.NoError(t, f.Close())
+	f, err = spool.Follow(dir, "file", nil)
+	require.NoError(t, err)
+	require.Equal(t, []byte("of a first start"), f.Note())
+	require.Equal(t, want[:3], ids(read(t, f, 3)), "none was committed")
+	require.NoError(t, f.Commit([]byte("three")))
+	require.Equal(t, want[3:5], ids(read(t, f, 2)))
+	require.NoError(t, f.Keep([]byte("three, and one of the next")))
+	require.NoError(t, f.Close())
+	f = follow(t, dir, "file")
+	require.Equal(t, []byte("three, and one of the next"), f.Note())
+	require.Equal(t, want[3:], ids(read(t, f, 3)))
+}
+
 func TestACommitThatIsKilledInTheMiddleLeavesTheOneBefore(t *testing.T) {
 	dir := t.TempDir()
 	s := open(t, spool.Config{Dir: dir})

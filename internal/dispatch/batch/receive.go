@@ -266,9 +266,8 @@ func (r *Receiver) receive(ctx context.Context, most int, patience time.Duration
 // deliver has a batch delivered, deletes what is done and hides the rest for as long as it is best left alone.
 func (r *Receiver) deliver(ctx context.Context, batch []received) {
 	r.taken(batch)
-	delivering, cancel := context.WithTimeout(context.WithoutCancel(ctx), r.cfg.Timeout)
+	delivering, cancel := dispatch.Ending(ctx, r.cfg.Timeout, r.cfg.Grace)
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() { time.AfterFunc(r.cfg.Grace, cancel) })
 	prolonged := make(chan struct{})
 	go func() {
 		defer close(prolonged)
@@ -282,7 +281,6 @@ func (r *Receiver) deliver(ctx context.Context, batch []received) {
 	for _, left := range r.cfg.Consumer.Deliver(delivering, messages) {
 		again[left.ID] = left
 	}
-	stop()
 	cancel()
 	<-prolonged // it would hide anew what is to be seen soon
 
