@@ -2,7 +2,7 @@ import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
 
 import { nav } from '../src/app/nav';
-import { expect, signIn, test, type Server } from './kit';
+import { expect, settled, signIn, test, type Server } from './kit';
 
 // Makes docs/images: each screen of the header in light and dark, over data that came through the real API and real requests, and puts
 // them into docs/admin.md and README.md (make screenshots).
@@ -68,11 +68,12 @@ test('each screen has its pictures', async ({ page, server }) => {
   await signIn(page);
   for (const scheme of ['light', 'dark'] as const) {
     await page.emulateMedia({ colorScheme: scheme });
-    for (const { to } of nav) {
+    for (const { to, label } of nav) {
       await page.goto(`/admin/#${to}`);
       await page.getByRole('heading', { level: 1 }).waitFor();
-      await page.waitForTimeout(1_000); // a list comes after its heading, in the shape of one at first
-      await page.locator('[aria-busy="true"]').first().waitFor({ state: 'detached' });
+      await page.waitForLoadState('networkidle'); // a list comes after its heading, in the shape of one at first
+      await settled(page, label);
+      await page.waitForFunction(() => [...document.querySelectorAll('[role="figure"]')].every((chart) => chart.querySelector('svg')));
       await page.mouse.move(0, 0);
       const path = join(images, fileOf(to, scheme));
       await page.screenshot({ path, animations: 'disabled', caret: 'hide' });

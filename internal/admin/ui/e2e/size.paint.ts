@@ -10,6 +10,22 @@ const file = process.env.LLM_PROXY_SIZE_DB ?? '';
 const rounds = 5; // the median of them counts
 const patience = 1_000; // milliseconds that a screen may take until it is shown, and so a call of the API
 
+/** Goes to a screen; the milliseconds until it is shown. Looked at in the page, frame by frame: to be asked from outside would slow it down. */
+const shownAfter = ({ hash, label }: { hash: string; label: string }) => new Promise<number>((done) => {
+  const began = performance.now();
+  window.location.hash = hash;
+  const drawn = (chart: Element) => chart.getBoundingClientRect().top > window.innerHeight || !!chart.querySelector('svg');
+  const look = () => {
+    if (document.querySelector('h1')?.textContent === label && !document.querySelector('[aria-busy="true"], .mantine-Skeleton-root')
+      && [...document.querySelectorAll('[role="figure"]')].every(drawn)) {
+      done(Math.round(performance.now() - began));
+    } else {
+      requestAnimationFrame(look);
+    }
+  };
+  requestAnimationFrame(look);
+});
+
 test('each screen answers in under a second', async ({ page, opened }) => {
   expect(existsSync(file), 'LLM_PROXY_SIZE_DB names the database (make bench-ui)').toBe(true);
   await opened.page.close();
@@ -28,12 +44,7 @@ test('each screen answers in under a second', async ({ page, opened }) => {
           await seen.getByRole('heading', { name: 'There is no such screen' }).waitFor();
           await seen.waitForLoadState('networkidle'); // who clicks has a page before them that is at rest
           await seen.evaluate(() => performance.clearResourceTimings());
-          const began = Date.now();
-          await seen.evaluate((hash) => { window.location.hash = hash; }, `${to}?range=${range}`);
-          await seen.getByRole('heading', { level: 1, name: label }).waitFor();
-          await seen.waitForFunction(() => !document.querySelector('[aria-busy="true"], .mantine-Skeleton-root')
-            && [...document.querySelectorAll('[role="figure"]')].every((chart) => chart.getBoundingClientRect().top > window.innerHeight || chart.querySelector('svg')));
-          const shown = Date.now() - began;
+          const shown = await seen.evaluate(shownAfter, { hash: `${to}?range=${range}`, label });
           await seen.waitForLoadState('networkidle');
           const calls = await seen.evaluate(() => performance.getEntriesByType('resource').filter((e) => new URL(e.name).pathname.startsWith('/manage/')).map((e) => ({ path: new URL(e.name).pathname + new URL(e.name).search.replace(/(from|to)=[^&]*&?/g, ''), ms: Math.round(e.duration) })));
           const slowest = calls.sort((a, b) => b.ms - a.ms)[0] ?? { path: '', ms: 0 };
