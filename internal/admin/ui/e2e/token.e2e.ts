@@ -34,7 +34,7 @@ test('the page of a token has its caps, its usage, its requests and what was don
 
   const usage = page.getByRole('region', { name: 'Usage' });
   await usage.getByRole('figure', { name: 'Requests by hour' }).waitFor();
-  await usage.locator('.recharts-bar-rectangle path').first().waitFor();
+  await usage.locator('.recharts-bar-rectangle rect').first().waitFor();
   expect(await usage.locator('dd').first().innerText()).toBe('2');
   const requests = page.getByRole('region', { name: 'Recent requests' });
   await requests.getByTitle(requestID).waitFor();

@@ -2,7 +2,7 @@ import { useEffect, useRef, useState, type RefObject } from 'react';
 
 /** How far below the edge of the window something is drawn already, in pixels. */
 const ahead = 100;
-/** How long something out of sight waits for a browser that does not say when it has nothing to do, in milliseconds. */
+/** How long something out of sight waits for a browser that has no moment for it or does not say when it has, in milliseconds. */
 const aside = 500;
 
 /** Whether it is the turn of something that takes long to draw: what is seen comes first, the rest when the browser has nothing else to do. */
@@ -30,7 +30,7 @@ export function useTurn<E extends Element>(): [RefObject<E | null>, boolean] {
 
 function whenIdle(run: () => void): () => void {
   if (typeof window.requestIdleCallback === 'function') {
-    const one = window.requestIdleCallback(run);
+    const one = window.requestIdleCallback(run, { timeout: aside });
     return () => window.cancelIdleCallback(one);
   }
   const one = setTimeout(run, aside);
