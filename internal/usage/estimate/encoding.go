@@ -1,10 +1,12 @@
 package estimate
 
 import (
-	"fmt"
+	_ "embed" // of the tables
 	"strings"
 	"sync"
 	"unicode/utf8"
+
+	"github.com/sofatutor/llm-proxy/internal/usage/estimate/ranks"
 )
 
 // The encodings that there are.
@@ -38,28 +40,34 @@ func EncodingOf(model string) string {
 	return O200k
 }
 
-// counters load on first use: 5 and 2 MB, less than a tenth of a second each.
+//go:embed ranks/o200k_base.ranks
+var o200kFile string
+
+//go:embed ranks/cl100k_base.ranks
+var cl100kFile string
+
+// counters are made on first use; nothing is read then but the tables' headers.
 var counters = map[string]func() Counter{
-	O200k:  sync.OnceValue(func() Counter { return encoding{load(O200k), nextO200k} }),
-	Cl100k: sync.OnceValue(func() Counter { return encoding{load(Cl100k), nextCl100k} }),
+	O200k:  sync.OnceValue(func() Counter { return encoding{open(o200kFile), o200k} }),
+	Cl100k: sync.OnceValue(func() Counter { return encoding{open(cl100kFile), cl100k} }),
 }
 
 // CounterFor returns the counter for a model's texts.
 func CounterFor(model string) Counter { return counters[EncodingOf(model)]() }
 
-// load reads a table. It panics if one that is compiled in cannot be read: the program is broken then.
-func load(name string) *ranks {
-	r, err := readRanks(name)
+// open opens a table that is compiled in. It panics if that is damaged: the program is broken then.
+func open(file string) *ranks.Table {
+	t, err := ranks.Open(file)
 	if err != nil {
-		panic(fmt.Sprintf("the table of %s: %v", name, err))
+		panic(err)
 	}
-	return r
+	return t
 }
 
 // encoding is how a family of models counts: texts are cut into pieces, and each piece into units.
 type encoding struct {
-	ranks *ranks
-	next  func(text string) (length int) // of the piece that a text begins with
+	ranks *ranks.Table
+	rules *rules
 }
 
 // Count implements [Counter].
@@ -71,8 +79,8 @@ func (e encoding) Count(text string) int {
 	for text != "" {
 		end := nextCut(text)
 		for part := text[:end]; part != ""; {
-			piece := e.next(part)
-			n += e.ranks.count(part[:piece])
+			piece := e.rules.next(part)
+			n += unitsOf(e.ranks, part[:piece])
 			part = part[piece:]
 		}
 		text = text[end:]

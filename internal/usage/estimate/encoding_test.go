@@ -1,12 +1,9 @@
 package estimate
 
 import (
-	"compress/gzip"
-	"crypto/sha256"
 	_ "embed"
-	"encoding/hex"
 	"encoding/json"
-	"io"
+	"fmt"
 	"math/rand/v2"
 	"path"
 	"regexp"
@@ -17,6 +14,8 @@ import (
 	"github.com/pkoukk/tiktoken-go"
 	"github.com/stretchr/testify/require"
 	"github.com/tiktoken-go/tokenizer/codec"
+
+	"github.com/sofatutor/llm-proxy/internal/usage/estimate/ranks"
 )
 
 //go:embed testdata/token-counts.json
@@ -59,35 +58,34 @@ func TestTextsCountAsPythonsTiktokenCountsThem(t *testing.T) {
 }
 
 func TestTheTablesAreThePublishedOnes(t *testing.T) {
-	for name, sum := range map[string]string{
-		Cl100k: "223921b76ee99bde995b7ff738513eef100fb51d18c93597a113bcffe865b2a7",
-		O200k:  "446a9538cb6c348e3516120d7c08b09f57c36495e2acfffe59a5bf8b0cfb1a2d",
-	} {
-		f, err := tables.Open("ranks/" + name + ".tiktoken.gz")
+	for name, file := range map[string]string{Cl100k: cl100kFile, O200k: o200kFile} {
+		units := unitsIn(open(file))
+		require.Equal(t, ranks.Published[name], ranks.PublishedSum(units), name)
+		again, err := ranks.Pack(units)
 		require.NoError(t, err)
-		r, err := gzip.NewReader(f)
-		require.NoError(t, err)
-		h := sha256.New()
-		_, err = io.Copy(h, r)
-		require.NoError(t, err)
-		require.Equal(t, sum, hex.EncodeToString(h.Sum(nil)), name)
-		require.NoError(t, f.Close())
+		require.Equal(t, ranks.PublishedSum([]string{file}), ranks.PublishedSum([]string{string(again)}), "%s is not what go generate makes of its units", name) // megabytes are not printed
 	}
 }
 
-func TestATableThatIsDamagedIsNotRead(t *testing.T) {
-	_, err := readRanks("p50k_base")
-	require.ErrorContains(t, err, "p50k_base")
-	for name, lines := range map[string]string{
-		"a rank is missing": "IQ== 0\nIg== 2\n", "a unit that is no base64": "IQ== 0\n!! 1\n", "a unit twice": "IQ== 0\nIQ== 1\n", "an empty unit": "IQ== 0\n 1\n", "a line too long": strings.Repeat("a", 1<<17),
-	} {
-		_, err := parseRanks(strings.NewReader(lines), 0)
-		require.Error(t, err, name)
+// unitsIn are a table's, by rank.
+func unitsIn(t *ranks.Table) []string {
+	units := make([]string, t.Len())
+	for i := range units {
+		units[i] = t.Unit(uint32(i))
 	}
-	r, err := parseRanks(strings.NewReader("YQ== 0\nYg== 1\nYWI= 2\n"), 8)
+	return units
+}
+
+func TestATableThatIsDamagedIsNotUsed(t *testing.T) {
+	require.Panics(t, func() { open(o200kFile[:len(o200kFile)-1]) })
+}
+
+func TestNeighboursMergeByRank(t *testing.T) {
+	file, err := ranks.Pack([]string{"a", "b", "ab"})
 	require.NoError(t, err)
-	require.Equal(t, 1, r.count("ab"))
-	require.Equal(t, 3, r.count("aba"+"b"+"a"), "ab, ab, a")
+	table := open(string(file))
+	require.Equal(t, 1, unitsOf(table, "ab"))
+	require.Equal(t, 3, unitsOf(table, "ababa"), "ab, ab, a")
 }
 
 // published is the library that the numbers of the corpus were made with in its Python form, here over our tables. What it counts in
@@ -105,13 +103,13 @@ type ourTables struct{}
 
 // LoadTiktokenBpe implements [tiktoken.BpeLoader].
 func (ourTables) LoadTiktokenBpe(address string) (map[string]int, error) {
-	r, err := readRanks(strings.TrimSuffix(path.Base(address), ".tiktoken"))
-	if err != nil {
-		return nil, err
+	file, ok := map[string]string{"o200k_base.tiktoken": o200kFile, "cl100k_base.tiktoken": cl100kFile}[path.Base(address)]
+	if !ok {
+		return nil, fmt.Errorf("there is no table for %s", address)
 	}
-	all := make(map[string]int, r.ends.len())
-	for i := range r.ends.len() {
-		all[string(r.unit(uint32(i)))] = i
+	all := map[string]int{}
+	for rank, unit := range unitsIn(open(file)) {
+		all[unit] = rank
 	}
 	return all, nil
 }
@@ -155,6 +153,44 @@ func TestCharactersInAnyOrderCountAsTheLibraryCountsThem(t *testing.T) {
 			require.Equal(t, want(b.String()), count.Count(b.String()), "%s: %q", name, b.String())
 		}
 	}
+}
+
+// TestTheShortWayCutsAsTheRulesDo: whatever stands in a text, a piece that ASCII alone tells is the piece that the patterns' functions find.
+func TestTheShortWayCutsAsTheRulesDo(t *testing.T) {
+	random := rand.New(rand.NewPCG(9, 10))
+	special := []rune("aZzs \t\n\r\v\f'/.-_!19stTrReEvVlLmMdDß漢\u0301\u00a0\x00")
+	for name, r := range map[string]*rules{O200k: o200k, Cl100k: cl100k} {
+		told := 0
+		for range 20_000 {
+			var b strings.Builder
+			for range 1 + random.IntN(10) {
+				b.WriteRune(special[random.IntN(len(special))])
+			}
+			if n := r.nextASCII(b.String()); n > 0 {
+				told++
+				require.Equal(t, r.any(b.String()), n, "%s: %q", name, b.String())
+			}
+		}
+		require.Greater(t, told, 10_000, name)
+	}
+}
+
+// TestOrdinaryTextsNeedNoCut: a text that is taken for one without long runs has none.
+func TestOrdinaryTextsNeedNoCut(t *testing.T) {
+	random := rand.New(rand.NewPCG(11, 12))
+	kinds := []string{"a", " ", "!", "\n", "/", "漢", "\u0301", "1", "word and word "}
+	ordinary := 0
+	for range 4_000 {
+		var b strings.Builder
+		for range 1 + random.IntN(8) {
+			b.WriteString(strings.Repeat(kinds[random.IntN(len(kinds))], 1+random.IntN(300)))
+		}
+		if text := b.String(); isOrdinary(text) && len(text) <= maxText {
+			ordinary++
+			require.Equal(t, len(text), cutOfRuns(text), "%q", text)
+		}
+	}
+	require.Greater(t, ordinary, 100)
 }
 
 // oracle counts by another implementation.
@@ -254,15 +290,6 @@ func BenchmarkOneLetter100kB(b *testing.B) {
 	for b.Loop() {
 		count.Count(text)
 	}
-}
-
-// BenchmarkATableIsRead also tells how much memory the table keeps.
-func BenchmarkATableIsRead(b *testing.B) {
-	for b.Loop() {
-		load(O200k)
-	}
-	kept := load(O200k)
-	b.ReportMetric(float64(len(kept.text)+len(kept.ends)+len(kept.slots))/1e6, "MB-kept")
 }
 
 func BenchmarkProse(b *testing.B) {

@@ -1,6 +1,7 @@
 package estimate
 
 import (
+	"strings"
 	"unicode"
 	"unicode/utf8"
 )
@@ -13,10 +14,42 @@ const maxRun = 512
 // maxText bounds what is encoded at once, and with it memory; it is cut only where a line ends.
 const maxText = 64 << 10
 
+// window is half of maxRun: a run that is too long has a whole one in it, counted from where the text begins.
+const window = maxRun / 2
+
+// isOrdinary reports whether a text has no run that is too long: there is a space and a letter in each window, which no run has both.
+// It may report false of such a text.
+func isOrdinary(text string) bool {
+	for ; len(text) >= window; text = text[window:] {
+		if strings.IndexByte(text[:window], ' ') < 0 || !hasLetter(text[:window]) {
+			return false
+		}
+	}
+	return true
+}
+
+// hasLetter reports whether there is one of ASCII.
+func hasLetter(text string) bool {
+	for i := range len(text) {
+		if c := classOf[text[i]]; c == lowerCase || c == upperCase {
+			return true
+		}
+	}
+	return false
+}
+
 // nextCut returns how much of the text is to be encoded at once: all of it, or up to the place where a run has become too long. A run
 // is what the encodings' patterns keep together: letters and marks, spaces, or other characters with the line ends and slashes that
 // follow them.
 func nextCut(text string) int {
+	if len(text) <= maxText && isOrdinary(text) {
+		return len(text)
+	}
+	return cutOfRuns(text)
+}
+
+// cutOfRuns is nextCut for any text.
+func cutOfRuns(text string) int {
 	var letters, spaces, others int // lengths of the runs that reach to i
 	inLineEnds := false             // others has come to the line ends that follow it
 	for i, r := range text {

@@ -16,6 +16,26 @@ import (
 //
 // Each of the functions below is one of their alternatives: it returns the length of what the text begins with, 0 if that is not it.
 
+// rules are how an encoding cuts.
+type rules struct {
+	any     func(text string) (length int) // of the first piece of any text
+	cased   bool                           // a word ends where an upper letter follows a lower one, and has its contraction with it
+	slashes bool                           // belong to the line ends behind signs
+}
+
+var (
+	cl100k = &rules{any: nextCl100k}
+	o200k  = &rules{any: nextO200k, cased: true, slashes: true}
+)
+
+// next returns the length of the first piece of a text that is not empty.
+func (r *rules) next(text string) int {
+	if n := r.nextASCII(text); n > 0 {
+		return n
+	}
+	return r.any(text)
+}
+
 // nextCl100k returns the length of the first piece.
 func nextCl100k(text string) int {
 	if n := contraction(text); n > 0 {
