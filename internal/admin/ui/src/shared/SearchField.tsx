@@ -8,7 +8,7 @@ export function SearchField({ label, value, onSearch }: { label: string; value: 
   const [text, type] = useTyped(value, onSearch);
   return (
     <TextInput
-      data-search type="search" aria-label={label} placeholder={label} leftSection={<IconSearch size={16} />} w={280} maw="100%" value={text}
+      data-search type="search" aria-label={label} placeholder={label} leftSection={<IconSearch size={16} />} w={330} maw="100%" value={text}
       onChange={(event) => type(event.currentTarget.value)}
       rightSection={text ? <CloseButton size="sm" aria-label="Clear" onClick={() => type('')} /> : null}
     />

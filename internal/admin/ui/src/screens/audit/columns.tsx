@@ -11,7 +11,7 @@ export function auditColumns(open: (e: Entry) => void, names: { projects: Names;
     { accessor: 'time', title: 'When', width: 140, render: (e) => <Time at={e.time} /> },
     {
       accessor: 'action', title: 'Action', width: 190,
-      render: (e) => <Anchor component="button" ta="start" className="wrap" onClick={(event) => { event.stopPropagation(); open(e); }}>{e.action}</Anchor>,
+      render: (e) => <Anchor component="button" inherit ta="start" className="wrap" onClick={(event) => { event.stopPropagation(); open(e); }}>{e.action}</Anchor>,
     },
     { accessor: 'outcome', title: 'Outcome', width: 110, render: (e) => <StatusBadge tone={e.outcome === 'done' ? 'good' : 'bad'}>{e.outcome}</StatusBadge> },
     { accessor: 'actor', title: 'Who', width: 180, render: (e) => <span className="wrap">{e.actor}</span> },

@@ -14,7 +14,7 @@ export function projectColumns(act: { onEdit: (p: Project) => void; onDelete: (p
       accessor: 'name', title: 'Name', width: 260,
       render: (p) => (
         <>
-          <Anchor component="button" ta="start" className="wrap" onClick={(event) => { event.stopPropagation(); act.onEdit(p); }}>{p.name}</Anchor>
+          <Anchor component="button" inherit ta="start" className="wrap" onClick={(event) => { event.stopPropagation(); act.onEdit(p); }}>{p.name}</Anchor>
           {p.description && <Text size="xs" c="dimmed" lineClamp={2} className="wrap">{p.description}</Text>}
         </>
       ),
