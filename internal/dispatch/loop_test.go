@@ -433,7 +433,6 @@ func TestALoopThatEndsInMidBatchNotesWhatIsDone(t *testing.T) {
 			var note loopNote
 			require.NoError(t, json.Unmarshal(src.Note(), &note))
 			require.Empty(t, note.Done, "the cursor is behind all of them")
-
 		})
 	}
 }
