@@ -59,7 +59,7 @@ func (h *deadlyHook) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		h.keys[id] = map[string]bool{}
 	}
 	h.keys[id][r.Header.Get("Webhook-Id")] = true
-	if h.calls%killEvery == 0 && h.kills < maxKills { // it has the event, and the sender never hears of that
+	if h.calls >= (h.kills+1)*killEvery && h.kills < maxKills { // it has the event, and the sender never hears of that
 		h.kills++
 		h.kill()
 		panic(http.ErrAbortHandler)
