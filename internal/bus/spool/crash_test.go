@@ -257,6 +257,7 @@ func TestWhateverHappensEachRequestHasOneEvent(t *testing.T) {
 			require.NoError(t, err)
 			f, err = s.Follow("file")
 			require.NoError(t, err)
+			f.Gather(time.Microsecond)
 		}
 		stop := func() {
 			require.NoError(t, f.Close())

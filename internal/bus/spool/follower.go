@@ -19,7 +19,7 @@ import (
 
 const (
 	pollEvery = 50 * time.Millisecond  // how soon the events of another process are seen
-	gather    = 100 * time.Millisecond // what this process publishes within this time is read together: a read, a delivery and a commit cost more than an event
+	gatherFor = 100 * time.Millisecond // what this process publishes within this time is read together: a read, a delivery and a commit cost more than an event
 	readBytes = 1 << 20                // of records; a Read that has more returns, whatever its maximum. Their bodies are in memory at once
 )
 
@@ -33,6 +33,7 @@ type Follower struct {
 	log       *zap.Logger
 	spool     *Spool        // of this process, if it tells of its events
 	poll      time.Duration // pollEvery
+	gather    time.Duration // gatherFor
 	preview   func(*llmproxy.Event)
 
 	passed  map[string]int64    // bytes of each segment that Read has passed
@@ -40,6 +41,7 @@ type Follower struct {
 	opened  map[string]*reading // segments being read
 	turn    int                 // which writer comes first, so that a busy one starves nobody
 	pending error               // what ended the last Read behind the events it returned
+	emptied time.Time           // when the last Read had taken all there was; zero if it left some
 
 	mu        sync.Mutex
 	committed cursor
@@ -78,7 +80,7 @@ func Follow(dir, name string, log *zap.Logger) (*Follower, error) {
 	if err != nil {
 		return nil, fmt.Errorf("follow spool in %s as %s: %w", dir, name, err)
 	}
-	f := &Follower{dir: dir, name: name, lock: lock, log: log, poll: pollEvery, ended: map[string]bool{}, opened: map[string]*reading{}}
+	f := &Follower{dir: dir, name: name, lock: lock, log: log, poll: pollEvery, gather: gatherFor, ended: map[string]bool{}, opened: map[string]*reading{}}
 	c, found, err := readCursor(dir, name)
 	if err == nil && !found {
 		c, err = register(dir, name)
@@ -101,6 +103,9 @@ func (f *Follower) Preview(see func(*llmproxy.Event)) { f.preview = see }
 // Read returns the events after those it returned before, at most max, those of one process in order. It waits until there is at
 // least one or ctx ends, and then returns ctx's error. The events are the caller's.
 func (f *Follower) Read(ctx context.Context, max int) ([]*llmproxy.Event, error) {
+	if err := f.breathe(ctx); err != nil {
+		return nil, err
+	}
 	for {
 		if err := ctx.Err(); err != nil {
 			return nil, err
@@ -133,11 +138,31 @@ func (f *Follower) wait(ctx context.Context, published <-chan struct{}) error {
 		return nil
 	case <-published:
 	}
-	poll.Reset(gather)
+	poll.Reset(f.gather)
 	select {
 	case <-ctx.Done():
 		return ctx.Err()
 	case <-poll.C:
+		return nil
+	}
+}
+
+// breathe lets events of this process gather where the last Read has left none. On a busy server there always are some, and they would
+// be delivered and committed a few at a time, as fast as the disk takes it.
+func (f *Follower) breathe(ctx context.Context) error {
+	if f.spool == nil || f.emptied.IsZero() {
+		return nil
+	}
+	left := f.gather - time.Since(f.emptied)
+	if left <= 0 {
+		return nil
+	}
+	pause := time.NewTimer(left)
+	defer pause.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-pause.C:
 		return nil
 	}
 }
@@ -192,6 +217,10 @@ func (f *Follower) collect(max int) ([]*llmproxy.Event, error) {
 		}
 	}
 	f.turn++
+	f.emptied = time.Time{}
+	if !b.full() && f.pending == nil {
+		f.emptied = time.Now()
+	}
 	if len(b.events) == 0 {
 		err, f.pending = f.pending, nil
 		return nil, err

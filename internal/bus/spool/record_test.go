@@ -164,6 +164,39 @@ func TestAFollowerInTheSameProcessNeedNotLook(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
+func TestWhatComesOneByOneIsReadTogether(t *testing.T) {
+	s, err := Open(Config{Dir: t.TempDir()})
+	require.NoError(t, err)
+	defer func() { require.NoError(t, s.Close()) }()
+	f, err := s.Follow("file")
+	require.NoError(t, err)
+	defer func() { require.NoError(t, f.Close()) }()
+	publish := func() { s.Publish(&llmproxy.Event{Path: "/v1/models"}) }
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+
+	publish()
+	publish()
+	f.gather = time.Hour // nothing is gathered for, or the test ends here
+	first, err := f.Read(ctx, 1)
+	require.NoError(t, err)
+	require.Len(t, first, 1)
+	second, err := f.Read(ctx, 2)
+	require.NoError(t, err, "the read before was full, so what it left is read at once")
+	require.Len(t, second, 1)
+
+	publish()
+	short, cancelShort := context.WithTimeout(ctx, 20*time.Millisecond)
+	defer cancelShort()
+	_, err = f.Read(short, 2)
+	require.ErrorIs(t, err, context.DeadlineExceeded, "the read before left nothing, so more is gathered")
+	publish()
+	f.gather = time.Millisecond
+	third, err := f.Read(ctx, 3)
+	require.NoError(t, err)
+	require.Len(t, third, 2)
+}
+
 // failing makes the spool's segment one that can neither be written nor cut, with half a record at its end.
 func failing(t *testing.T, s *Spool) {
 	t.Helper()
