@@ -6,6 +6,10 @@ import (
 	"time"
 )
 
+// DefaultGrace is how long what is under way has when a process is to end. A container engine kills ten seconds after it has asked, and
+// what was done is still to be noted then.
+const DefaultGrace = 8 * time.Second
+
 // endingKey is where the context of a delivery has that of whoever asked for it.
 type endingKey struct{}
 

@@ -31,7 +31,7 @@ type Config struct {
 	Linger      time.Duration // how long a batch that is not full waits for more events; 0 is what the destination says, else not at all
 	MaxAttempts int           // tries of an event before it goes to the dead letters; 0 has no limit: an outage then costs no event
 	Timeout     time.Duration // of one Deliver; 0 is 30 s
-	Grace       time.Duration // that a Deliver has left when the loop is to end; 0 is 10 s
+	Grace       time.Duration // that a Deliver has left when the loop is to end; 0 is DefaultGrace
 	MinBackoff  time.Duration // the first wait after a failure is up to this long; 0 is 200 ms
 	MaxBackoff  time.Duration // waits double up to this; 0 is 1 minute
 	Log         *zap.Logger   // nil logs nothing
@@ -74,7 +74,7 @@ func New(cfg Config) *Loop {
 		cfg.Meter = usage.Read
 	}
 	cfg.Timeout = orDefault(cfg.Timeout, 30*time.Second)
-	cfg.Grace = orDefault(cfg.Grace, 10*time.Second)
+	cfg.Grace = orDefault(cfg.Grace, DefaultGrace)
 	cfg.MinBackoff = orDefault(cfg.MinBackoff, 200*time.Millisecond)
 	cfg.MaxBackoff = orDefault(cfg.MaxBackoff, time.Minute)
 	if cfg.Log == nil {

@@ -354,7 +354,7 @@ func TestItStopsWhereverItWaits(t *testing.T) {
 				began := time.Now()
 				require.NoError(t, r.stop())
 				if name == "for the backend" {
-					require.Equal(t, 10*time.Second, time.Since(began), "what is under way has the grace, and no more")
+					require.Equal(t, DefaultGrace, time.Since(began), "what is under way has the grace, and no more")
 				} else {
 					require.Zero(t, time.Since(began), "at once")
 				}

@@ -25,7 +25,7 @@ type ReceiverConfig struct {
 	Linger   time.Duration // how long a batch that is not full waits for more messages
 	Hidden   time.Duration // for which others do not see what is in hand; it is prolonged while that is under way; 0 is a minute
 	Timeout  time.Duration // of one batch; 0 is a minute
-	Grace    time.Duration // that a batch has left when the receiver is to end; 0 is 10 s
+	Grace    time.Duration // that a batch has left when the receiver is to end; 0 is [dispatch.DefaultGrace]
 	Log      *zap.Logger   // nil logs nothing
 
 	Now func() time.Time // for what is told of times; nil is time.Now
@@ -53,7 +53,7 @@ func NewReceiver(cfg ReceiverConfig) *Receiver {
 	for _, d := range []struct {
 		value     *time.Duration
 		otherwise time.Duration
-	}{{&cfg.Hidden, time.Minute}, {&cfg.Timeout, time.Minute}, {&cfg.Grace, 10 * time.Second}} {
+	}{{&cfg.Hidden, time.Minute}, {&cfg.Timeout, time.Minute}, {&cfg.Grace, dispatch.DefaultGrace}} {
 		if *d.value == 0 {
 			*d.value = d.otherwise
 		}
