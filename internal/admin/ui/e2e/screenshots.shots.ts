@@ -1,5 +1,7 @@
+import { execFile } from 'node:child_process';
 import { mkdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join, resolve } from 'node:path';
+import { promisify } from 'node:util';
 import type { Page } from 'playwright-core';
 
 import { nav } from '../src/app/nav';
@@ -28,6 +30,9 @@ async function fill(server: Server): Promise<Minted[]> {
       tokens.push(await server.api<Minted>('POST', '/manage/tokens', { project_id, name, duration_minutes: minutes, max_requests: most }));
     }
   }
+  await promisify(execFile)('go', ['test', '-run', '^$', '-bench', 'ADayForPictures', '-benchtime', '1x', './internal/manage'], {
+    cwd: root, env: { ...process.env, LLM_PROXY_PICTURES_DB: join(server.dir, 'llm-proxy.db') },
+  });
   const questions = ['Summarize this ticket in two sentences.', 'Which plan has single sign-on?', 'Translate the answer to German.', 'Write a friendly reply.', 'Find similar questions.'];
   const ask = async (n: number) => {
     const model = ['gpt-4o', 'gpt-4o-mini', 'gpt-4.1', 'gpt-4o-mini'][n % 4];
