@@ -25,6 +25,7 @@ type dispatcher struct {
 	aws      aws.Config
 	secrets  secretsReader
 	queue    *batch.Queue
+	metrics  metrics
 	log      *zap.Logger
 
 	consumer *batch.Consumer
@@ -52,7 +53,7 @@ func (d *dispatcher) ready(ctx context.Context) error {
 	told, err := readSecret(ctx, d.secrets, d.settings.Secret)
 	var s settings
 	if err == nil {
-		s, err = base.Settings[settings](slices.Concat(told, d.environ))
+		s, err = loadSettings(slices.Concat(told, d.environ))
 	}
 	var consumer *batch.Consumer
 	if err == nil {
@@ -84,7 +85,12 @@ func (d *dispatcher) handle(ctx context.Context, e events.SQSEvent) (events.SQSE
 		messages[i] = batch.Message{ID: r.MessageId, Body: r.Body, Receives: receives}
 		handles[r.MessageId] = r.ReceiptHandle
 	}
+	dead, retried := d.consumer.Dead(), d.consumer.Retried()
 	again := d.consumer.Deliver(ctx, messages)
+	dead, retried = d.consumer.Dead()-dead, d.consumer.Retried()-retried
+	if err := d.metrics.tell(time.Now(), uint64(len(messages)-len(again))-dead, retried, dead); err != nil {
+		d.log.Warn("metrics of a batch are not written", zap.Error(err))
+	}
 	var hide []batch.Hidden
 	for _, left := range again {
 		answer.BatchItemFailures = append(answer.BatchItemFailures, events.SQSBatchItemFailure{ItemIdentifier: left.ID})

@@ -5,6 +5,7 @@ package main
 import (
 	"fmt"
 	"os"
+	"path"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
@@ -25,7 +26,7 @@ func main() {
 
 // join makes the dispatcher from its parts. It waits for no network.
 func join(environ []string) (*dispatcher, error) {
-	s, err := base.Settings[settings](environ)
+	s, err := loadSettings(environ)
 	if err != nil {
 		return nil, err
 	}
@@ -38,7 +39,7 @@ func join(environ []string) (*dispatcher, error) {
 		return nil, err
 	}
 	d := &dispatcher{
-		settings: s, environ: environ, aws: cfg, secrets: secretsmanager.NewFromConfig(cfg), log: log,
+		settings: s, environ: environ, aws: cfg, metrics: metrics{namespace: s.Metrics, queue: path.Base(s.Queue), lines: os.Stdout}, secrets: secretsmanager.NewFromConfig(cfg), log: log,
 		queue: &batch.Queue{Client: sqs.NewFromConfig(cfg), URL: s.Queue, Dead: s.DeadLetters},
 	}
 	if s.Secret == "" {

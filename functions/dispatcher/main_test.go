@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"compress/gzip"
 	"context"
 	"encoding/json"
@@ -113,6 +114,37 @@ func TestABatchOfTheQueueReachesTheBucket(t *testing.T) {
 	require.Len(t, c.letters, 1)
 	require.Equal(t, "receipt-1", gjson.Get(c.hidden[0], "Entries.0.ReceiptHandle").Str)
 	require.EqualValues(t, 16*60, gjson.Get(c.hidden[0], "Entries.0.VisibilityTimeout").Int(), "it came for the third time")
+}
+
+func TestABatchIsALineThatCloudWatchMakesMetricsOf(t *testing.T) {
+	c, environ := start(t)
+	d, err := join(append(environ, "LLM_PROXY_DELIVERY_NAMESPACE=LlmProxy/Delivery"))
+	require.NoError(t, err)
+	var log bytes.Buffer
+	d.metrics.lines = &log
+	e := llmproxy.Event{ID: llmproxy.NewEventID(time.Now()), Time: time.Now(), Path: "/v1/models", Outcome: llmproxy.Complete}
+	good := record("1", `{"detail":`+string(e.AppendJSON(nil))+`}`)
+	_, err = d.handle(t.Context(), events.SQSEvent{Records: []events.SQSMessage{good, record("2", "junk")}})
+	require.NoError(t, err)
+	require.Equal(t, "LlmProxy/Delivery", gjson.Get(log.String(), "_aws.CloudWatchMetrics.0.Namespace").Str)
+	require.JSONEq(t, `["queue"]`, gjson.Get(log.String(), "_aws.CloudWatchMetrics.0.Dimensions.0").Raw)
+	require.JSONEq(t, `["delivered","retried","dead"]`, gjson.Get(log.String(), "_aws.CloudWatchMetrics.0.Metrics.#.Name").Raw)
+	require.InDelta(t, time.Now().UnixMilli(), gjson.Get(log.String(), "_aws.Timestamp").Int(), 60_000)
+	told := func(name string) int64 { return gjson.Get(log.String(), name).Int() }
+	require.Equal(t, "queue", gjson.Get(log.String(), "queue").Str)
+	require.Equal(t, []int64{1, 0, 1}, []int64{told("delivered"), told("retried"), told("dead")})
+
+	log.Reset()
+	c.down = true
+	answer, err := d.handle(t.Context(), events.SQSEvent{Records: []events.SQSMessage{good}})
+	require.NoError(t, err)
+	require.Len(t, answer.BatchItemFailures, 1)
+	require.EqualValues(t, 0, told("delivered"))
+	require.Positive(t, told("retried"))
+	require.EqualValues(t, 0, told("dead"), "each line has its own batch alone")
+
+	_, err = join(append(environ, "LLM_PROXY_DELIVERY_NAMESPACE=a b"))
+	require.ErrorContains(t, err, "LLM_PROXY_DELIVERY_NAMESPACE")
 }
 
 // record is a message as Lambda hands it over.

@@ -2,12 +2,14 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"go.uber.org/zap/zapcore"
 
 	"github.com/sofatutor/llm-proxy/functions/internal/base"
+	"github.com/sofatutor/llm-proxy/functions/internal/emf"
 	"github.com/sofatutor/llm-proxy/internal/dispatch"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 	"github.com/sofatutor/llm-proxy/internal/store/dynamo"
@@ -24,6 +26,7 @@ type settings struct {
 	Secret string `env:"LLM_PROXY_DESTINATION_SECRET" help:"ARN of a secret with settings of the destination as JSON, by their names here"`
 
 	Pause    time.Duration `env:"LLM_PROXY_DISPATCHER_PAUSE" help:"how long an event that failed is left alone the first time, and then four times as long each time (default: 1m)"`
+	Metrics  string        `env:"LLM_PROXY_DELIVERY_NAMESPACE" help:"namespace of the metrics of the queue that CloudWatch makes from the log: delivered, retried, dead (default: none are made)"`
 	Bodies   bool          `env:"LLM_PROXY_DISPATCHER_BODIES" help:"records have the captured bodies: true or false; helicone, lunary and eventbridge always get them (default: false)"`
 	LogLevel zapcore.Level `env:"LLM_PROXY_LOG_LEVEL" envDefault:"info" help:"least severe level that is logged: debug, info, warn or error"`
 
@@ -47,6 +50,15 @@ type settings struct {
 	LedgerTable string `env:"LLM_PROXY_LEDGER_TABLE" help:"ledger: table that it is kept in"`
 
 	TargetBus string `env:"LLM_PROXY_TARGET_BUS" help:"eventbridge: name or ARN of another bus"`
+}
+
+// loadSettings reads the settings. An error names what is missing or wrong.
+func loadSettings(environ []string) (settings, error) {
+	s, err := base.Settings[settings](environ)
+	if err == nil && !emf.IsNamespace(s.Metrics) {
+		err = fmt.Errorf("settings: LLM_PROXY_DELIVERY_NAMESPACE is %q, %s", s.Metrics, emf.Rule)
+	}
+	return s, err
 }
 
 // destination is what the destinations are told.

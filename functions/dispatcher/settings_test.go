@@ -103,6 +103,10 @@ func TestEachSettingChangesSomething(t *testing.T) {
 			require.Contains(t, effects.Logged(t, func() { deliver(t, "junk", s3...) }), `"level":"warn"`)
 			require.Empty(t, effects.Logged(t, func() { deliver(t, "junk", append(s3, "LLM_PROXY_LOG_LEVEL=error")...) }))
 		},
+		"LLM_PROXY_DELIVERY_NAMESPACE": func(t *testing.T) {
+			require.Empty(t, effects.Printed(t, func() { deliver(t, whole, s3...) }))
+			require.Contains(t, effects.Printed(t, func() { deliver(t, whole, append(s3, "LLM_PROXY_DELIVERY_NAMESPACE=Other/Space")...) }), "Other/Space")
+		},
 		"LLM_PROXY_S3_BUCKET":             changes("other-bucket", s3...),
 		"LLM_PROXY_S3_PREFIX":             changes("other-prefix", s3...),
 		"LLM_PROXY_LOG_GROUP":             changes("other-group", cloudwatch...),

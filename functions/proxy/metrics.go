@@ -2,16 +2,16 @@ package main
 
 import (
 	"bytes"
-	"encoding/json"
 	"io"
 	"sync"
 	"time"
 
+	"github.com/sofatutor/llm-proxy/functions/internal/emf"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 )
 
-// metrics writes a line for each request, from which CloudWatch makes metrics by itself: its embedded metric format. Names of
-// functions, outcomes and providers are few; those of tokens and projects are not, and each would be billed as a metric of its own.
+// metrics writes a line for each request, from which CloudWatch makes metrics. Names of functions, outcomes and providers are
+// few; those of tokens and projects are not, and each would be billed as a metric of its own.
 type metrics struct {
 	namespace, function string
 	lines               io.Writer
@@ -26,24 +26,15 @@ var (
 	byProvider = [][]string{{"function", "provider"}}
 )
 
-type (
-	directive struct {
-		Namespace  string
-		Dimensions [][]string
-		Metrics    []metric
-	}
-	metric struct{ Name, Unit string }
-)
-
 // observe notes a request that has ended. Nothing is written while its caller waits.
 func (m *metrics) observe(e *llmproxy.Event) {
 	line := map[string]any{"function": m.function, "outcome": string(e.Outcome), "requests": 1}
-	directives := []directive{{m.namespace, byOutcome, []metric{{"requests", "Count"}}}}
-	timings := directive{m.namespace, byProvider, nil}
+	directives := []emf.Directive{{Namespace: m.namespace, Dimensions: byOutcome, Metrics: []emf.Metric{{Name: "requests", Unit: "Count"}}}}
+	timings := emf.Directive{Namespace: m.namespace, Dimensions: byProvider}
 	add := func(name string, d time.Duration) {
 		if d > 0 {
 			line[name] = float64(d.Microseconds()) / 1000
-			timings.Metrics = append(timings.Metrics, metric{name, "Milliseconds"})
+			timings.Metrics = append(timings.Metrics, emf.Metric{Name: name, Unit: "Milliseconds"})
 		}
 	}
 	add("spend", e.Timing.Auth)
@@ -56,10 +47,9 @@ func (m *metrics) observe(e *llmproxy.Event) {
 		line["provider"] = e.Provider
 		directives = append(directives, timings)
 	}
-	line["_aws"] = map[string]any{"Timestamp": e.Time.UnixMilli(), "CloudWatchMetrics": directives}
 	m.mu.Lock()
 	defer m.mu.Unlock()
-	_ = json.NewEncoder(&m.waiting).Encode(line) // strings and finite numbers, to memory
+	_ = emf.Write(&m.waiting, e.Time, line, directives...) // strings and finite numbers, to memory
 }
 
 // flush writes what waits, when the caller has its answer. A metric is no event: what the log does not take is gone.

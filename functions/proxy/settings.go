@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"os"
-	"strings"
 
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sdkbridge "github.com/aws/aws-sdk-go-v2/service/eventbridge"
@@ -15,6 +14,7 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/sofatutor/llm-proxy/functions/internal/base"
+	"github.com/sofatutor/llm-proxy/functions/internal/emf"
 	"github.com/sofatutor/llm-proxy/internal/bus/eventbridge"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 )
@@ -44,15 +44,10 @@ func loadSettings(environ []string) (settings, error) {
 	if s.Capture != llmproxy.CaptureFull && s.Capture != llmproxy.CaptureMetadata {
 		return settings{}, fmt.Errorf("settings: LLM_PROXY_CAPTURE is %q, it must be full or metadata", s.Capture)
 	}
-	if !isNamespace(s.Metrics) {
-		return settings{}, fmt.Errorf("settings: LLM_PROXY_METRICS_NAMESPACE is %q, CloudWatch takes up to 256 of A-Z a-z 0-9 . _ # : / -", s.Metrics)
+	if !emf.IsNamespace(s.Metrics) {
+		return settings{}, fmt.Errorf("settings: LLM_PROXY_METRICS_NAMESPACE is %q, %s", s.Metrics, emf.Rule)
 	}
 	return s, nil
-}
-
-// isNamespace reports whether CloudWatch takes a name as one. Empty is none.
-func isNamespace(name string) bool {
-	return len(name) <= 256 && strings.Trim(name, "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._#:/-") == ""
 }
 
 // metrics are what notes a request that has ended, nil for nothing, and what runs after its answer: flush, and before it what was noted

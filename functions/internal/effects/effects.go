@@ -102,14 +102,19 @@ func (a *AWS) Heard() string {
 }
 
 // Logged returns what a piece of work writes to standard error.
-func Logged(t *testing.T, work func()) string {
+func Logged(t *testing.T, work func()) string { return caught(t, &os.Stderr, work) }
+
+// Printed returns what it writes to standard output.
+func Printed(t *testing.T, work func()) string { return caught(t, &os.Stdout, work) }
+
+func caught(t *testing.T, stream **os.File, work func()) string {
 	t.Helper()
-	file, err := os.Create(filepath.Join(t.TempDir(), "stderr"))
+	file, err := os.Create(filepath.Join(t.TempDir(), "caught"))
 	require.NoError(t, err)
 	defer file.Close()
-	usual := os.Stderr
-	os.Stderr = file
-	defer func() { os.Stderr = usual }()
+	usual := *stream
+	*stream = file
+	defer func() { *stream = usual }()
 	work()
 	all, err := os.ReadFile(file.Name())
 	require.NoError(t, err)
