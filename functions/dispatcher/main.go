@@ -39,8 +39,9 @@ func join(environ []string) (*dispatcher, error) {
 		return nil, err
 	}
 	d := &dispatcher{
-		settings: s, environ: environ, aws: cfg, metrics: metrics{namespace: s.Metrics, queue: path.Base(s.Queue), lines: os.Stdout}, secrets: secretsmanager.NewFromConfig(cfg), log: log,
-		queue: &batch.Queue{Client: sqs.NewFromConfig(cfg), URL: s.Queue, Dead: s.DeadLetters},
+		settings: s, environ: environ, aws: cfg, secrets: secretsmanager.NewFromConfig(cfg), log: log,
+		queue:   &batch.Queue{Client: sqs.NewFromConfig(cfg), URL: s.Queue, Dead: s.DeadLetters},
+		metrics: metrics{namespace: s.Metrics, queue: path.Base(s.Queue), lines: os.Stdout},
 	}
 	if s.Secret == "" {
 		d.consumer, err = d.open(s)

@@ -4,7 +4,7 @@ import (
 	"io"
 	"time"
 
-	"github.com/sofatutor/llm-proxy/functions/internal/emf"
+	"github.com/sofatutor/llm-proxy/internal/emf"
 )
 
 // metrics writes a line for each batch, from which CloudWatch makes metrics beside those that SQS has of the queue by itself.

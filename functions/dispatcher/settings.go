@@ -9,8 +9,8 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/sofatutor/llm-proxy/functions/internal/base"
-	"github.com/sofatutor/llm-proxy/functions/internal/emf"
 	"github.com/sofatutor/llm-proxy/internal/dispatch"
+	"github.com/sofatutor/llm-proxy/internal/emf"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 	"github.com/sofatutor/llm-proxy/internal/store/dynamo"
 )

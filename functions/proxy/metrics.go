@@ -6,7 +6,7 @@ import (
 	"sync"
 	"time"
 
-	"github.com/sofatutor/llm-proxy/functions/internal/emf"
+	"github.com/sofatutor/llm-proxy/internal/emf"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 )
 

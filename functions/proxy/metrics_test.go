@@ -16,7 +16,7 @@ import (
 	"github.com/stretchr/testify/require"
 	"github.com/tidwall/gjson"
 
-	"github.com/sofatutor/llm-proxy/functions/internal/emf"
+	"github.com/sofatutor/llm-proxy/internal/emf"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 )
 

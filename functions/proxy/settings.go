@@ -14,8 +14,8 @@ import (
 	"go.uber.org/zap/zapcore"
 
 	"github.com/sofatutor/llm-proxy/functions/internal/base"
-	"github.com/sofatutor/llm-proxy/functions/internal/emf"
 	"github.com/sofatutor/llm-proxy/internal/bus/eventbridge"
+	"github.com/sofatutor/llm-proxy/internal/emf"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 )
 

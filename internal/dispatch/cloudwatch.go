@@ -12,6 +12,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
+	"github.com/sofatutor/llm-proxy/internal/emf"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 )
 
@@ -162,18 +163,6 @@ func (c *CloudWatch) line(e *llmproxy.Event) string {
 	return c.withMetrics(e, e.AppendMeta(nil))
 }
 
-// metricLine is one metric of a line in the embedded metric format.
-type metricLine struct {
-	Name string `json:"Name"`
-	Unit string `json:"Unit,omitempty"`
-}
-
-type metricDirective struct {
-	Namespace  string       `json:"Namespace"`
-	Dimensions [][]string   `json:"Dimensions"`
-	Metrics    []metricLine `json:"Metrics"`
-}
-
 // withMetrics adds the metrics to a record: each is a member beside the record's own, and "_aws" says which there are. The dimensions
 // are project and model, since each combination is billed; a model that only a caller has named is none of them.
 func (c *CloudWatch) withMetrics(e *llmproxy.Event, record []byte) string {
@@ -181,7 +170,7 @@ func (c *CloudWatch) withMetrics(e *llmproxy.Event, record []byte) string {
 		return string(record) // it counts nowhere
 	}
 	values := record[:len(record)-1] // its closing brace comes last
-	d := metricDirective{Namespace: c.cfg.Namespace, Dimensions: [][]string{{}}}
+	d := emf.Directive{Namespace: c.cfg.Namespace, Dimensions: [][]string{{}}}
 	if !e.ProjectID.IsZero() {
 		d.Dimensions = append(d.Dimensions, []string{"project_id"})
 		if e.Model != "" && e.Status >= 200 && e.Status <= 299 {
@@ -189,7 +178,7 @@ func (c *CloudWatch) withMetrics(e *llmproxy.Event, record []byte) string {
 		}
 	}
 	add := func(name, unit, value string) {
-		d.Metrics = append(d.Metrics, metricLine{name, unit})
+		d.Metrics = append(d.Metrics, emf.Metric{Name: name, Unit: unit})
 		values = append(values, `,"`+name+`":`+value...)
 	}
 	count := func(n int64) string { return strconv.FormatInt(n, 10) }
@@ -216,8 +205,8 @@ func (c *CloudWatch) withMetrics(e *llmproxy.Event, record []byte) string {
 			add("cost_usd", "None", strconv.FormatFloat(*u.CostUSD, 'f', -1, 64))
 		}
 	}
-	directive, _ := json.Marshal(map[string]any{"Timestamp": e.Time.UnixMilli(), "CloudWatchMetrics": []metricDirective{d}}) // strings and a number: it cannot fail
-	values = append(values, `,"_aws":`...)
+	directive, _ := json.Marshal(emf.Metadata{Timestamp: e.Time.UnixMilli(), CloudWatchMetrics: []emf.Directive{d}}) // strings and a number: it cannot fail
+	values = append(values, `,"`+emf.Member+`":`...)
 	return string(append(append(values, directive...), '}'))
 }
 

@@ -14,9 +14,9 @@ import (
 	"github.com/sofatutor/llm-proxy/internal/usage/price"
 )
 
-// BenchmarkADayForPictures records two days of requests of each token in the database that LLM_PROXY_PICTURES_DB names, the last an hour
+// BenchmarkDaysForPictures records two days of requests of each token in the database that LLM_PROXY_PICTURES_DB names, the last an hour
 // ago: what is asked for a picture is of one moment, and a chart of an hour says little (make screenshots).
-func BenchmarkADayForPictures(b *testing.B) {
+func BenchmarkDaysForPictures(b *testing.B) {
 	path := os.Getenv("LLM_PROXY_PICTURES_DB")
 	if path == "" {
 		b.Skip("SKIPPED: LLM_PROXY_PICTURES_DB names no database; make screenshots does")

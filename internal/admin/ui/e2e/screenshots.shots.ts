@@ -30,7 +30,7 @@ async function fill(server: Server): Promise<Minted[]> {
       tokens.push(await server.api<Minted>('POST', '/manage/tokens', { project_id, name, duration_minutes: minutes, max_requests: most }));
     }
   }
-  await promisify(execFile)('go', ['test', '-run', '^$', '-bench', 'ADayForPictures', '-benchtime', '1x', './internal/manage'], {
+  await promisify(execFile)('go', ['test', '-run', '^$', '-bench', 'DaysForPictures', '-benchtime', '1x', './internal/manage'], {
     cwd: root, env: { ...process.env, LLM_PROXY_PICTURES_DB: join(server.dir, 'llm-proxy.db') },
   });
   const questions = ['Summarize this ticket in two sentences.', 'Which plan has single sign-on?', 'Translate the answer to German.', 'Write a friendly reply.', 'Find similar questions.'];

@@ -8,14 +8,14 @@ import (
 
 	"github.com/stretchr/testify/require"
 
-	"github.com/sofatutor/llm-proxy/functions/internal/emf"
+	"github.com/sofatutor/llm-proxy/internal/emf"
 )
 
 func TestALineIsOfTheEmbeddedMetricFormat(t *testing.T) {
 	var log bytes.Buffer
 	require.NoError(t, emf.Write(&log, time.UnixMilli(1763798401007), map[string]any{"queue": "q", "dead": 2},
 		emf.Directive{Namespace: "LlmProxy", Dimensions: [][]string{{"queue"}}, Metrics: []emf.Metric{{Name: "dead", Unit: "Count"}}}))
-	require.Equal(t, `{"_aws":{"CloudWatchMetrics":[{"Namespace":"LlmProxy","Dimensions":[["queue"]],"Metrics":[{"Name":"dead","Unit":"Count"}]}],"Timestamp":1763798401007},"dead":2,"queue":"q"}`+"\n", log.String())
+	require.Equal(t, `{"_aws":{"Timestamp":1763798401007,"CloudWatchMetrics":[{"Namespace":"LlmProxy","Dimensions":[["queue"]],"Metrics":[{"Name":"dead","Unit":"Count"}]}]},"dead":2,"queue":"q"}`+"\n", log.String())
 }
 
 func TestANamespaceIsOneThatCloudWatchTakes(t *testing.T) {

@@ -18,9 +18,18 @@ type Directive struct {
 // Metric is one of a line. Units are those of CloudWatch, such as Count and Milliseconds.
 type Metric struct{ Name, Unit string }
 
-// Write writes one line with members, strings and finite numbers, to which the directives refer.
+// Metadata is the member of a line by which CloudWatch knows its metrics. It stands under the name [Member].
+type Metadata struct {
+	Timestamp         int64 // milliseconds since 1970
+	CloudWatchMetrics []Directive
+}
+
+// Member is the name of a line's Metadata.
+const Member = "_aws"
+
+// Write writes one line with members, strings and finite numbers, to which the directives refer. It adds their Metadata to members.
 func Write(w io.Writer, at time.Time, members map[string]any, directives ...Directive) error {
-	members["_aws"] = map[string]any{"Timestamp": at.UnixMilli(), "CloudWatchMetrics": directives}
+	members[Member] = Metadata{at.UnixMilli(), directives}
 	return json.NewEncoder(w).Encode(members)
 }
 
