@@ -109,11 +109,13 @@ test('the list stays where it is while time goes on, and what comes is in it', a
   await signIn(page, '/admin/#/requests?range=1h');
   await page.getByText('4 in all').waitFor();
   await page.clock.fastForward('03:00');
-  const newest = await ask(server);
+  const newest = await ask(server, { model: 'gpt-4.1' }); // no other request here is of this model
   await recorded(server, [newest]);
   await page.getByRole('combobox', { name: 'Outcome' }).click();
   await page.getByRole('option', { name: 'complete', exact: true }).click();
-  await page.getByRole('table', { name: 'Requests' }).getByRole('row').nth(1).click();
+  const rows = page.getByRole('table', { name: 'Requests' }).getByRole('row');
+  await rows.filter({ hasText: 'gpt-4.1' }).waitFor(); // until then the rows are those of before
+  await rows.nth(1).click();
   await page.getByRole('dialog', { name: 'Request' }).getByText(newest).waitFor();
   expect(asked.length).toBeGreaterThan(1);
   expect(new Set(asked.map((query) => query.get('from'))).size, 'one beginning for all that was asked').toBe(1);
