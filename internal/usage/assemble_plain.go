@@ -11,11 +11,17 @@ import (
 
 // plainChunk is a chunk that brings nothing but content.
 type plainChunk struct {
-	before, behind []byte // the content, its quotation marks included
-	message        object // that it belongs to
+	before  []byte // what stands before the content, its quotation mark included
+	between []byte // from there to what hides the content's length; to the chunk's end if nothing does
+	padded  bool
+	behind  []byte // from there to the chunk's end
+	message object // that the content belongs to
 }
 
-var contentMember = []byte(`"content":`)
+var (
+	contentMember = []byte(`"content":`)
+	paddingMember = []byte(`"obfuscation":"`) // OpenAI's, of another length in each chunk
+)
 
 // remember keeps what the next chunk may be like.
 func (c *chunks) remember(data []byte, content string, message object) {
@@ -24,23 +30,56 @@ func (c *chunks) remember(data []byte, content string, message object) {
 		return // it cannot be told where the content stands
 	}
 	at += len(contentMember)
-	if bytes.HasPrefix(data[at:], []byte(content)) {
-		c.last = &plainChunk{before: data[:at+1], behind: data[at+len(content)-1:], message: message}
+	if !bytes.HasPrefix(data[at:], []byte(content)) {
+		return
 	}
+	last := &plainChunk{before: data[:at+1], between: data[at+len(content)-1:], message: message}
+	if at := bytes.LastIndex(last.between, paddingMember); at >= 0 {
+		at += len(paddingMember)
+		if _, behind, ok := plainText(last.between[at:]); ok {
+			last.between, last.padded, last.behind = last.between[:at], true, behind
+		}
+	}
+	c.last = last
 }
 
-// addLike takes a chunk that is the last one, byte for byte, but for its content. It reports false if it is not.
+// plainText cuts b at the quotation mark that ends a JSON string. It reports false if the string is none that means its own bytes.
+func plainText(b []byte) (text, rest []byte, ok bool) {
+	end := bytes.IndexByte(b, '"')
+	if end < 0 {
+		return nil, nil, false
+	}
+	text = b[:end]
+	for _, c := range text {
+		if c < ' ' || c == '\\' {
+			return nil, nil, false
+		}
+	}
+	return text, b[end:], utf8.Valid(text)
+}
+
+// addLike takes a chunk that is the last one, byte for byte, but for its content and what hides its length. It reports false if it is not.
 func (c *chunks) addLike(data []byte) bool {
-	if c.last == nil || len(data) < len(c.last.before)+len(c.last.behind) || !bytes.HasPrefix(data, c.last.before) || !bytes.HasSuffix(data, c.last.behind) {
+	if c.last == nil {
 		return false
 	}
-	content := data[len(c.last.before) : len(data)-len(c.last.behind)]
-	for _, b := range content {
-		if b < ' ' || b == '"' || b == '\\' {
+	rest, ok := bytes.CutPrefix(data, c.last.before)
+	if !ok {
+		return false
+	}
+	content, rest, ok := plainText(rest)
+	if !ok {
+		return false
+	}
+	if rest, ok = bytes.CutPrefix(rest, c.last.between); !ok {
+		return false
+	}
+	if c.last.padded {
+		if _, rest, ok = plainText(rest); !ok {
 			return false
 		}
 	}
-	if !utf8.Valid(content) {
+	if !bytes.Equal(rest, c.last.behind) {
 		return false
 	}
 	grow(c.last.message, "content", string(content))

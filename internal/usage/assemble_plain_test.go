@@ -14,7 +14,9 @@ const usualChunk = `{"id":"chatcmpl-1","object":"chat.completion.chunk","created
 // TestAPlainChunkAddsWhatAnyChunkWouldAdd puts streams together twice, once without the way for plain chunks.
 func TestAPlainChunkAddsWhatAnyChunkWouldAdd(t *testing.T) {
 	pool := []string{
-		usualChunk, usualChunk, usualChunk, strings.Replace(usualChunk, "x7", "content", 1), strings.Replace(usualChunk, " word", `a\"b`, 1), strings.Replace(usualChunk, " word", "漢", 1),
+		usualChunk, usualChunk, usualChunk, strings.Replace(usualChunk, "x7", "content", 1), strings.Replace(usualChunk, "x7", "", 1), strings.Replace(usualChunk, "x7", `","usage":{"prompt_tokens":1},"b":"`, 1),
+		strings.Replace(usualChunk, "x7", `a\"b`, 1), strings.Replace(usualChunk, "x7", "a\xffb", 1), strings.Replace(usualChunk, "x7", "a\nb", 1), strings.Replace(usualChunk, `"x7"`, "7", 1), strings.Replace(usualChunk, `,"obfuscation":"x7"`, "", 1),
+		strings.Replace(usualChunk, `"x7"`, `"x7","obfuscation":"x8"`, 1), strings.Replace(usualChunk, `"x7"`, `{"obfuscation":"x7"}`, 1), strings.Replace(usualChunk, " word", `a\"b`, 1), strings.Replace(usualChunk, " word", "漢", 1),
 		strings.Replace(usualChunk, " word", "a\xffb", 1), strings.Replace(usualChunk, " word", "a\nb", 1), strings.Replace(usualChunk, " word", `","refusal":"no`, 1),
 		`{"note":{"content":"elsewhere"},"choices":[{"index":0,"delta":{"content":"x"}}]}`, `{"note":{"content":"moved"},"choices":[{"index":0,"delta":{"content":"x"}}]}`,
 		`{"choices":[{"index":0,"delta":{"content" : "spaced"}}]}`, `{"choices":[{"index":0,"delta":{"content":"plain"}}]}`, `{"choices":[{"index":0,"delta":{"content":"plain too"}}]}`, `{"choices":[{"index":0,"delta":{"content":""}}]}`,
@@ -63,8 +65,10 @@ func TestTheUsualChunkIsPlain(t *testing.T) {
 	require.False(t, c.addPlain([]byte(usualChunk)), "the first says whose answer it is")
 	require.NoError(t, c.add("", []byte(usualChunk), false))
 	require.True(t, c.addPlain([]byte(usualChunk)))
+	require.True(t, c.addLike([]byte(usualChunk)), "and now it is known what the next one looks like")
+	require.True(t, c.addLike([]byte(strings.Replace(usualChunk, "x7", "of another length", 1))), "whatever hides the length of its content")
 	answer, _ := c.answer()
 	doc, err := encode(answer)
 	require.NoError(t, err)
-	require.Contains(t, string(doc), `"content":" word word"`)
+	require.Contains(t, string(doc), `"content":" word word word word"`)
 }
