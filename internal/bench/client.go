@@ -275,7 +275,7 @@ func (c *client) events(due time.Time, length int) error {
 			record(c.load.FirstByte, time.Since(due))
 		}
 		for rest := chunk; ; {
-			_, after, found := bytes.Cut(rest, []byte(`"sent":`))
+			_, after, found := bytes.Cut(rest, []byte(stampMember))
 			if !found {
 				break
 			}

@@ -118,6 +118,9 @@ func (u *Upstream) serve(conn net.Conn) error {
 	}
 }
 
+// stampMember is the member of an event that has the moment of its writing, in 19 digits. OpenAI's hides the length of the content.
+const stampMember = `"obfuscation":"`
+
 // stream writes the events, each with the moment of its writing inside.
 func stream(conn net.Conn, w *Workload) error {
 	if _, err := io.WriteString(conn, streamHead); err != nil {
@@ -128,7 +131,7 @@ func stream(conn net.Conn, w *Workload) error {
 		if i > 0 {
 			time.Sleep(w.EventEvery)
 		}
-		event = appendChunk(event[:0], fmt.Sprintf("data: {\"id\":\"chatcmpl-bench\",\"object\":\"chat.completion.chunk\",\"sent\":%019d,\"choices\":[{\"index\":0,\"delta\":{\"content\":\"word \"}}]}\n\n", sinceStart()))
+		event = appendChunk(event[:0], fmt.Sprintf(`data: {"id":"chatcmpl-bench","object":"chat.completion.chunk","created":1795350914,"model":"gpt-4o-2024-08-06","choices":[{"index":0,"delta":{"content":"word "}}],%s%019d"}`+"\n\n", stampMember, sinceStart()))
 		if _, err := conn.Write(event); err != nil {
 			return err
 		}

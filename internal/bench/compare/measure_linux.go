@@ -19,7 +19,7 @@ var (
 		Answer: []byte(`{"id":"chatcmpl-bench","object":"chat.completion","created":1795350914,"model":"gpt-4o-2024-08-06","choices":[{"index":0,"message":{"role":"assistant","content":"` + strings.Repeat("word ", 160) + `"},"finish_reason":"stop"}],"usage":{"prompt_tokens":90,"completion_tokens":160,"total_tokens":250}}`),
 	}
 	stream = bench.Workload{
-		Path: "/v1/responses", Body: []byte(`{"model":"gpt-4o","stream":true,"input":"hello"}`), Events: 43, EventEvery: 10 * time.Millisecond,
+		Path: "/v1/streams/chat/completions", Body: []byte(`{"model":"gpt-4o","stream":true,"messages":[{"role":"user","content":"hello"}]}`), Events: 43, EventEvery: 10 * time.Millisecond,
 	}
 	large = bench.Workload{
 		Path: "/v1/completions", Body: []byte(`{"model":"gpt-4o","prompt":"` + strings.Repeat("word ", 40_000) + `"}`), Answer: chat.Answer,

@@ -115,7 +115,7 @@ func startOurs(ctx context.Context, s settings, upstream, work string) (*peer, e
 		return nil, err
 	}
 	providers, key, db := filepath.Join(dir, "providers.yaml"), filepath.Join(dir, "key"), filepath.Join(dir, "llm-proxy.db")
-	config := fmt.Sprintf("default: openai\nproviders:\n  openai:\n    base_url: http://%s\n    auth: {header: Authorization, scheme: Bearer}\n    endpoints:\n      - {path: /v1/chat/completions, methods: [POST], usage: openai-chat}\n      - {path: /v1/responses, methods: [POST], usage: openai-responses}\n      - {path: /v1/completions, methods: [POST], usage: openai-completions}\n      - {path: /v1/embeddings, methods: [POST]}\n    limits: {connections_per_host: 4096}\n", upstream)
+	config := fmt.Sprintf("default: openai\nproviders:\n  openai:\n    base_url: http://%s\n    auth: {header: Authorization, scheme: Bearer}\n    endpoints:\n      - {path: /v1/chat/completions, methods: [POST], usage: openai-chat}\n      - {path: /v1/streams/chat/completions, methods: [POST], usage: openai-chat}\n      - {path: /v1/completions, methods: [POST], usage: openai-completions}\n      - {path: /v1/embeddings, methods: [POST]}\n    limits: {connections_per_host: 4096}\n", upstream)
 	if err := os.WriteFile(providers, []byte(config), 0o600); err != nil {
 		return nil, err
 	}
