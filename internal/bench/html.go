@@ -1,29 +1,43 @@
 package bench
 
 import (
+	"bytes"
 	_ "embed"
 	"fmt"
-	"html/template"
+	"html"
 	"io"
-	"math"
 	"strconv"
-	"strings"
-	"sync"
 	"time"
 )
 
-//go:embed report.html
-var reportHTML string
+//go:embed report.css
+var reportCSS string
 
-// reportTemplate is parsed when it is first needed: most runs of the program that has it need none.
-var reportTemplate = sync.OnceValue(func() *template.Template {
-	return template.Must(template.New("report").Funcs(template.FuncMap{
-		"ms":    formatMS,
-		"count": formatCount,
-		"float": func(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) },
-		"time":  func(t time.Time) string { return t.Format("2006-01-02 15:04:05 UTC") },
-	}).Parse(reportHTML))
-})
+// markup is HTML that is shown as it is. Any other text in a page is escaped.
+type markup string
+
+// page is an HTML page under way. It is written without html/template, which finds methods by their names: then the linker has to keep
+// each exported method of the program, called or not, and that was a quarter of its file.
+type page struct{ bytes.Buffer }
+
+// add writes a line. Format and markup are shown as they are, everything else that is text, or becomes text, is escaped.
+func (p *page) add(format markup, args ...any) {
+	for i, arg := range args {
+		switch arg := arg.(type) {
+		case markup, int, int64:
+		default:
+			args[i] = html.EscapeString(fmt.Sprint(arg))
+		}
+	}
+	fmt.Fprintf(p, string(format)+"\n", args...)
+}
+
+// addIf writes the line if there is something to tell.
+func (p *page) addIf(is bool, format markup, args ...any) {
+	if is {
+		p.add(format, args...)
+	}
+}
 
 // timing is a row of the report's table of times.
 type timing struct {
@@ -33,11 +47,108 @@ type timing struct {
 
 // WriteHTML writes the result as one page that needs nothing else: no script, no font, no picture from anywhere.
 func (r *Result) WriteHTML(w io.Writer) error {
-	return reportTemplate().Execute(w, struct {
-		*Result
-		Timings                          []timing
-		Histogram, Curve, Timeline, Gaps template.HTML
-	}{r, r.timings(), drawHistogram("Latency", r.Latency), r.drawCurve(), r.drawTimeline(), drawHistogram("Time between two events", r.ChunkGap)})
+	var p page
+	p.add(`<!DOCTYPE html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<meta http-equiv="Content-Security-Policy" content="default-src 'none'; style-src 'unsafe-inline'">
+<title>Benchmark of %s</title>
+<style>
+%s</style>
+</head>
+<body>`, r.Plan.URL, markup(reportCSS))
+	r.addSummary(&p)
+	r.addTimes(&p)
+	r.addDrawings(&p)
+	r.addErrors(&p)
+	p.add("</body>\n</html>")
+	_, err := w.Write(p.Bytes())
+	return err
+}
+
+// addSummary adds what was asked for and what came of it.
+func (r *Result) addSummary(p *page) {
+	p.add(`<h1>%s %s</h1>`, r.Plan.Method, r.Plan.URL)
+	load := fmt.Sprintf("%d at once, each after the answer before it", r.Plan.Concurrency)
+	if r.Plan.Rate > 0 {
+		load = fmt.Sprintf("%s requests a second asked for, at most %d at once", formatFloat(r.Plan.Rate), r.Plan.Concurrency)
+	}
+	p.add(`<p>%s · %s · body of %d bytes · sent by %s</p>`, r.Started.Format(time.DateTime+" UTC"), load, r.Plan.BodyBytes, r.Machine)
+	p.add(`<ul class="cards">`)
+	const card, badCard = `<li><b>%s</b>%s</li>`, `<li class="bad"><b>%s</b>%s</li>`
+	p.add(card, formatCount(r.Requests), "requests")
+	p.addIf(r.Failed == 0, card, formatCount(r.Failed), "failed")
+	p.addIf(r.Failed > 0, badCard, formatCount(r.Failed), "failed")
+	p.addIf(r.NotSent > 0, badCard, formatCount(r.NotSent), "due, not sent")
+	p.addIf(r.Interrupted > 0, card, formatCount(r.Interrupted), "interrupted")
+	p.add(card, formatFloat(r.PerSecond), "a second")
+	p.add(card, formatFloat(r.Seconds)+" s", "run")
+	if d := r.Latency; d != nil {
+		p.add(card, formatMS(d.P50), "p50")
+		p.add(card, formatMS(d.P99), "p99")
+	}
+	if d := r.FirstByte; d != nil {
+		p.add(card, formatMS(d.P50), "first byte, p50")
+	}
+	p.add(`</ul>`)
+}
+
+// Of what times are, and what they count from.
+const (
+	aboutPaced    = "Latency and first byte count from when a request was due by the rate, so that one that waited for a free connection shows its wait (corrected for coordinated omission). Times are of requests that succeeded; a time-out, and a request that was never sent, counts with the time it waited."
+	aboutAnswered = "Latency counts from sending: without a rate each request waits for the answer before it, and a server that stalls is asked less. Times are of requests that succeeded; a time-out counts with the time it waited."
+)
+
+// addTimes adds the table of times.
+func (r *Result) addTimes(p *page) {
+	timings := r.timings()
+	if len(timings) == 0 {
+		return
+	}
+	p.add(`<h2>Times</h2>
+<div class="wide"><table>
+<tr><th></th><th>min</th><th>mean</th><th>p50</th><th>p90</th><th>p95</th><th>p99</th><th>p99.9</th><th>max</th></tr>`)
+	for _, t := range timings {
+		p.add(`<tr><td>%s</td><td>%s</td><td>%s</td><td>%s</td><td>%s</td><td>%s</td><td>%s</td><td>%s</td><td>%s</td></tr>`,
+			t.Name, formatMS(t.Min), formatMS(t.Mean), formatMS(t.P50), formatMS(t.P90), formatMS(t.P95), formatMS(t.P99), formatMS(t.P999), formatMS(t.Max))
+	}
+	p.add(`</table></div>`)
+	about := aboutAnswered
+	if r.Plan.Rate > 0 {
+		about = aboutPaced
+	}
+	p.add(`<p>%s</p>`, about)
+}
+
+// addDrawings adds those for which there are values.
+func (r *Result) addDrawings(p *page) {
+	add := func(heading markup, drawing markup, caption string) {
+		p.addIf(drawing != "", heading+`<figure>%s<figcaption>%s</figcaption></figure>`, drawing, caption)
+	}
+	add("", drawHistogram("Latency", r.Latency), "How many requests took how long. The axis of times is logarithmic.")
+	add("", r.drawCurve(), "The time within which that share of the requests was done.")
+	add("<h2>Over the run</h2>", r.drawTimeline(), "Requests by when they ended, and their latency.")
+	add("<h2>Streams</h2>", drawHistogram("Time between two events", r.ChunkGap), "Time from one event of a stream to the next. "+formatCount(r.Events)+" events came.")
+}
+
+// addErrors adds the table of what went wrong.
+func (r *Result) addErrors(p *page) {
+	if len(r.Errors) == 0 {
+		return
+	}
+	p.add(`<h2>Errors</h2>
+<div class="wide"><table>
+<tr><th>kind</th><th>count</th><th>first one</th></tr>`)
+	for _, e := range r.Errors {
+		message := e.Message
+		if e.RequestID != "" {
+			message += " (request " + e.RequestID + ")"
+		}
+		p.add(`<tr><td>%s</td><td>%s</td><td class="words">%s</td></tr>`, e.Name(), formatCount(e.Count), message)
+	}
+	p.add(`</table></div>`)
 }
 
 // timings are the distributions that the result has.
@@ -77,217 +188,5 @@ func formatCount(n int64) string {
 	return s
 }
 
-// Size of a plot, and the space around it for its axes.
-const (
-	plotWidth, plotHeight                    = 720, 260
-	marginLeft, marginRight                  = 70, 30
-	marginTop, marginBottom                  = 16, 40
-	plotLeft, plotRight, plotTop, plotBottom = marginLeft, plotWidth - marginRight, marginTop, plotHeight - marginBottom
-)
-
-// scale places values of an axis.
-type scale struct {
-	low, high float64 // values at its ends
-	from, to  float64 // places of its ends
-	log       bool
-}
-
-func (s scale) at(v float64) float64 {
-	low, high := s.low, s.high
-	if s.log {
-		low, high, v = math.Log10(low), math.Log10(high), math.Log10(max(v, s.low))
-	}
-	if high <= low {
-		return s.from
-	}
-	return s.from + (min(max(v, low), high)-low)/(high-low)*(s.to-s.from)
-}
-
-// ticks are round values along the axis.
-func (s scale) ticks() (values []float64) {
-	if s.log {
-		every := max(1, math.Ceil(math.Log10(s.high/s.low)/8))
-		for e := math.Ceil(math.Log10(s.low) - 1e-9); e <= math.Log10(s.high)+1e-9; e += every {
-			values = append(values, math.Pow(10, e))
-		}
-		return values
-	}
-	if s.high <= s.low {
-		return []float64{s.low}
-	}
-	step := math.Pow(10, math.Floor(math.Log10((s.high-s.low)/4)))
-	for _, factor := range []float64{1, 2, 5, 10} {
-		if (s.high-s.low)/(step*factor) <= 6 {
-			step *= factor
-			break
-		}
-	}
-	for i := math.Ceil(s.low / step); i*step <= s.high*(1+1e-9); i++ {
-		values = append(values, i*step)
-	}
-	return values
-}
-
-// plot is a drawing under way. What it writes is numbers and fixed words only.
-type plot struct {
-	strings.Builder
-	x, y scale
-}
-
-func newPlot(title string, x, y scale) *plot {
-	x.from, x.to, y.from, y.to = plotLeft, plotRight, plotBottom, plotTop
-	p := &plot{x: x, y: y}
-	fmt.Fprintf(p, `<svg viewBox="0 0 %d %d" role="img" aria-label="%s">`, plotWidth, plotHeight, template.HTMLEscapeString(title))
-	return p
-}
-
-func (p *plot) text(x, y float64, anchor, s string) {
-	fmt.Fprintf(p, `<text x="%.1f" y="%.1f" text-anchor="%s">%s</text>`, x, y, anchor, template.HTMLEscapeString(s))
-}
-
-func (p *plot) line(class string, x1, y1, x2, y2 float64) {
-	fmt.Fprintf(p, `<line class="%s" x1="%.1f" y1="%.1f" x2="%.1f" y2="%.1f"/>`, class, x1, y1, x2, y2)
-}
-
-// axes draws the ticks with their names.
-func (p *plot) axes(nameX, nameY func(float64) string) {
-	for _, v := range p.x.ticks() {
-		p.line("grid", p.x.at(v), plotTop, p.x.at(v), plotBottom)
-		p.text(p.x.at(v), plotBottom+16, "middle", nameX(v))
-	}
-	for _, v := range p.y.ticks() {
-		p.line("grid", plotLeft, p.y.at(v), plotRight, p.y.at(v))
-		p.text(plotLeft-6, p.y.at(v)+4, "end", nameY(v))
-	}
-}
-
-// bar draws one from the bottom, with a title that shows what it stands for.
-func (p *plot) bar(class string, from, to, value float64, title string) {
-	left, right, top := p.x.at(from), p.x.at(to), p.y.at(value)
-	fmt.Fprintf(p, `<rect class="%s" x="%.1f" y="%.1f" width="%.1f" height="%.1f"><title>%s</title></rect>`,
-		class, left+0.5, top, max(1, right-left-1), plotBottom-top, template.HTMLEscapeString(title))
-}
-
-// path joins points.
-func (p *plot) path(class string, n int, point func(i int) (x, y float64)) {
-	fmt.Fprintf(p, `<path class="%s" d="`, class)
-	for i := range n {
-		x, y := point(i)
-		command := "L"
-		if i == 0 {
-			command = "M"
-		}
-		fmt.Fprintf(p, "%s%.1f %.1f", command, p.x.at(x), p.y.at(y))
-	}
-	p.WriteString(`"/>`)
-}
-
-// legend names lines by their classes, side by side.
-func (p *plot) legend(pairs ...string) {
-	x := float64(plotLeft + 8)
-	for i := 0; i+1 < len(pairs); i += 2 {
-		p.line(pairs[i], x, plotTop-6, x+18, plotTop-6)
-		p.text(x+24, plotTop-2, "start", pairs[i+1])
-		x += 40 + 7*float64(len(pairs[i+1]))
-	}
-}
-
-func (p *plot) done() template.HTML {
-	p.WriteString("</svg>")
-	return template.HTML(p.String()) //nolint:gosec // numbers, fixed words, and escaped text
-}
-
-// drawHistogram shows how often which time was met, on a logarithmic axis.
-func drawHistogram(title string, d *Distribution) template.HTML {
-	if d == nil {
-		return ""
-	}
-	var most int64
-	for _, b := range d.Buckets {
-		most = max(most, b.Count)
-	}
-	first, last := d.Buckets[0], d.Buckets[len(d.Buckets)-1]
-	p := newPlot(title, scale{low: math.Pow(10, math.Floor(math.Log10(first.From)+1e-9)), high: math.Pow(10, math.Ceil(math.Log10(last.To)-1e-9)), log: true}, scale{high: float64(most)})
-	p.axes(formatTick, formatWhole)
-	for _, b := range d.Buckets {
-		p.bar("fill1", b.From, b.To, float64(b.Count), fmt.Sprintf("%s to %s: %s", formatMS(b.From), formatMS(b.To), formatCount(b.Count)))
-	}
-	for _, mark := range []struct {
-		name string
-		ms   float64
-	}{{"p50", d.P50}, {"p99", d.P99}} {
-		p.line("mark", p.x.at(mark.ms), plotTop, p.x.at(mark.ms), plotBottom)
-		p.text(p.x.at(mark.ms)+3, plotTop+10, "start", mark.name)
-	}
-	return p.done()
-}
-
-// drawCurve shows the time at each percentile, with the rare ones spread out.
-func (r *Result) drawCurve() template.HTML {
-	if r.Latency == nil {
-		return ""
-	}
-	// The axis is how many requests there are for one that takes longer: 1, 10, 100 stand for p0, p90, p99.
-	rarity := func(percent float64) float64 { return 1 / max(1-percent/100, 1/float64(r.Latency.Count+1)) }
-	p := newPlot("Time at each percentile", scale{low: 1, high: max(10, float64(r.Latency.Count)), log: true}, scale{high: r.Latency.Max * 1.05})
-	p.axes(func(v float64) string {
-		return "p" + strconv.FormatFloat(100-100/v, 'f', max(0, int(math.Round(math.Log10(v)))-2), 64)
-	}, formatTick)
-	classes := []string{"line1", "line2", "line3"}
-	var legend []string
-	for i, t := range r.timings() {
-		if t.Distribution == r.ChunkGap {
-			continue
-		}
-		p.path(classes[i], len(t.Curve), func(j int) (float64, float64) { return rarity(t.Curve[j].Percent), t.Curve[j].Value })
-		legend = append(legend, classes[i], t.Name)
-	}
-	p.legend(legend...)
-	return p.done()
-}
-
-// drawTimeline shows rate and latency over the run.
-func (r *Result) drawTimeline() template.HTML {
-	if len(r.Timeline) == 0 {
-		return ""
-	}
-	points := r.Timeline
-	last := points[len(points)-1]
-	end := last.At + last.Seconds
-	var highest, fastest float64
-	for _, pt := range points {
-		highest, fastest = max(highest, pt.P99), max(fastest, float64(pt.Requests)/pt.Seconds)
-	}
-	seconds := func(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) + " s" }
-	rate := newPlot("Requests a second over the run", scale{high: end}, scale{high: fastest})
-	rate.axes(seconds, formatWhole)
-	for _, pt := range points {
-		title := fmt.Sprintf("at %.1f s: %.1f/s, %s failed, p50 %s, p99 %s", pt.At, float64(pt.Requests)/pt.Seconds, formatCount(pt.Failed), formatMS(pt.P50), formatMS(pt.P99))
-		rate.bar("fill1", pt.At, pt.At+pt.Seconds, float64(pt.Requests)/pt.Seconds, title)
-		if pt.Failed > 0 {
-			rate.bar("fill2", pt.At, pt.At+pt.Seconds, float64(pt.Failed)/pt.Seconds, title)
-		}
-	}
-	rate.legend("line1", "requests a second", "bad", "of these failed")
-	latency := newPlot("Latency over the run", scale{high: end}, scale{high: highest * 1.05})
-	latency.axes(seconds, formatTick)
-	for i, class := range []string{"line1", "line2"} {
-		latency.path(class, len(points), func(j int) (float64, float64) {
-			return points[j].At + points[j].Seconds/2, []float64{points[j].P50, points[j].P99}[i]
-		})
-	}
-	latency.legend("line1", "p50", "line2", "p99")
-	return rate.done() + latency.done()
-}
-
-func formatTick(ms float64) string {
-	switch {
-	case ms >= 1000:
-		return strconv.FormatFloat(ms/1000, 'g', 4, 64) + " s"
-	case ms >= 1 || ms == 0:
-		return strconv.FormatFloat(ms, 'g', 4, 64) + " ms"
-	}
-	return strconv.FormatFloat(ms*1000, 'g', 4, 64) + " µs"
-}
-
-func formatWhole(v float64) string { return strconv.FormatFloat(v, 'g', 6, 64) }
+// formatFloat writes a number with one digit behind the point.
+func formatFloat(f float64) string { return strconv.FormatFloat(f, 'f', 1, 64) }
