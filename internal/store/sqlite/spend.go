@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"runtime"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -66,8 +67,12 @@ const (
 	gateProjectEpoch
 )
 
+// spendTogether is how many spends share a transaction at most. A few are enough to share what a transaction costs; with more, the first
+// would wait for the last of a crowd before any of them goes on to its upstream.
+const spendTogether = 16
+
 // spender spends over one connection. Whoever comes while nobody spends does it on its own goroutine. Others queue; whoever ends then
-// wakes the first of them, which takes all that wait into one transaction.
+// wakes the first of them, which takes those that wait into one transaction.
 type spender struct {
 	store    *Store
 	conn     *sqlite.Conn
@@ -81,7 +86,7 @@ type spender struct {
 	mu      sync.Mutex
 	busy    bool
 	waiting []*spendRequest
-	spare   []*spendRequest // memory for waiting
+	spare   []*spendRequest // memory for a batch
 	crowded bool            // the last transaction was for several
 }
 
@@ -91,7 +96,7 @@ type spendRequest struct {
 	hash llmproxy.TokenHash
 	now  time.Time
 	due  time.Time          // after this moment it is not begun any more
-	wake chan spendingState // leads: take all that wait; done: the outcome is there
+	wake chan spendingState // leads: take those that wait; done: the outcome is there
 
 	token   llmproxy.Token
 	project llmproxy.Project
@@ -178,12 +183,13 @@ func (p *spender) done(r *spendRequest, batch []*spendRequest) {
 	p.giveBack(batch)
 }
 
-// take takes all that wait.
+// take takes those that wait, the first ones if they are many.
 func (p *spender) take() []*spendRequest {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	batch := p.waiting
-	p.waiting, p.spare = p.spare, nil
+	n := min(len(p.waiting), spendTogether)
+	batch := append(p.spare, p.waiting[:n]...)
+	p.waiting, p.spare = slices.Delete(p.waiting, 0, n), nil
 	p.crowded = len(batch) > 1
 	for _, r := range batch {
 		r.err = errUndecided
