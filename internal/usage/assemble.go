@@ -4,12 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"fmt"
-	"io"
 	"slices"
-	"strings"
 
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
-	"github.com/tmaxmax/go-sse"
 )
 
 // Answer is an upstream's answer as one JSON object.
@@ -97,20 +94,17 @@ func assembleStream(kind string, body *llmproxy.Body) (Answer, error) {
 	if as == nil {
 		return Answer{}, nil
 	}
-	head, tail := body.Head, body.Tail
+	head, rest := body.Head, body.Tail
 	gap := body.Truncated()
 	if gap {
-		head = head[:lastBoundary(head)]
-		tail = tail[nextBoundary(tail):]
-	} else {
-		head, tail = slices.Concat(head, tail), nil
+		head, rest = head[:lastBoundary(head)], nil
 	}
-	n, err := feed(as, head, false)
+	n, err := feed(as, head, rest, false)
 	if err != nil {
 		return Answer{}, err
 	}
 	if gap {
-		if _, err := feed(as, tail, true); err != nil {
+		if _, err := feed(as, body.Tail[nextBoundary(body.Tail):], nil, true); err != nil {
 			return Answer{}, err
 		}
 	}
@@ -126,19 +120,15 @@ func assembleStream(kind string, body *llmproxy.Body) (Answer, error) {
 	return Answer{JSON: doc, Partial: !ended || gap && !isTerminal, Events: n}, nil
 }
 
-// feed gives the events of b to as and returns how many there were.
-func feed(as assembler, b []byte, late bool) (int64, error) {
+// feed gives the events of a stream, which comes in two pieces, to as and returns how many there were.
+func feed(as assembler, head, tail []byte, late bool) (int64, error) {
 	n := int64(0)
-	r := io.MultiReader(bytes.NewReader(b), strings.NewReader("\n\n"))
-	for event, err := range sse.Read(r, &sse.ReadConfig{MaxEventSize: len(b) + 4<<10}) {
+	for event, err := range events(head, tail) {
 		if err != nil {
-			return n, fmt.Errorf("event stream: %w", err)
-		}
-		if event.Data == "" {
-			continue
+			return n, err
 		}
 		n++
-		if err := as.add(event.Type, []byte(event.Data), late); err != nil {
+		if err := as.add(event.name, event.data, late); err != nil {
 			return n, err
 		}
 	}

@@ -3,12 +3,8 @@ package usage
 import (
 	"bytes"
 	"errors"
-	"fmt"
-	"io"
-	"strings"
 
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
-	"github.com/tmaxmax/go-sse"
 )
 
 // readStream reads an event stream. Where its middle is missing, the head's whole events count, then what is left of the event that
@@ -30,18 +26,18 @@ func (a *answer) readStream(k *kind, body *llmproxy.Body) error {
 
 // readEvents reads the events of head followed by tail; the last need not have its empty line.
 func (a *answer) readEvents(k *kind, head, tail []byte) error {
-	r := io.MultiReader(bytes.NewReader(head), bytes.NewReader(tail), strings.NewReader("\n\n"))
-	for event, err := range sse.Read(r, &sse.ReadConfig{MaxEventSize: len(head) + len(tail) + 4<<10}) {
+	for event, err := range events(head, tail) {
 		if err != nil {
-			return fmt.Errorf("event stream: %w", err)
+			return err
 		}
-		if !strings.Contains(event.Data, `"usage"`) && (a.model != "" || !strings.Contains(event.Data, `"model"`)) {
+		if !bytes.Contains(event.data, usageName) && (a.model != "" || !bytes.Contains(event.data, modelName)) {
 			continue
 		}
-		data := []byte(event.Data)
 		for _, holder := range k.holders {
-			a.take(k, members(data, holder), holder == startedMessage)
+			a.take(k, members(event.data, holder), holder == startedMessage)
 		}
 	}
 	return nil
 }
+
+var usageName, modelName = []byte(`"usage"`), []byte(`"model"`)
