@@ -96,7 +96,7 @@ type spendRequest struct {
 	hash llmproxy.TokenHash
 	now  time.Time
 	due  time.Time          // after this moment it is not begun any more
-	wake chan spendingState // leads: take those that wait; done: the outcome is there
+	wake chan spendingState // of one place; leads: take those that wait; done: the outcome is there
 
 	token   llmproxy.Token
 	project llmproxy.Project
@@ -141,11 +141,16 @@ func openSpender(store *Store, path string, fullSync bool) (*spender, error) {
 // close ends the connection and its statements.
 func (p *spender) close() error { return p.conn.Close() }
 
+var spendRequests = sync.Pool{New: func() any { return &spendRequest{wake: make(chan spendingState, 1)} }}
+
 // Spend counts one request against the token and returns it with its project, as both now are.
 func (s *Store) Spend(_ context.Context, id llmproxy.TokenID, hash llmproxy.TokenHash, now time.Time) (llmproxy.Token, llmproxy.Project, error) {
-	r := &spendRequest{id: id, hash: hash, now: now, due: time.Now().Add(spendBudget)}
+	r := spendRequests.Get().(*spendRequest)
+	*r = spendRequest{id: id, hash: hash, now: now, due: time.Now().Add(spendBudget), wake: r.wake}
 	s.spends.do(r)
-	return r.token, r.project, r.err
+	token, project, err := r.token, r.project, r.err
+	spendRequests.Put(r) // nobody has it any more; after a panic somebody may, and it is left
+	return token, project, err
 }
 
 // do takes the request through, alone or with others.
@@ -153,11 +158,7 @@ func (p *spender) do(r *spendRequest) {
 	p.mu.Lock()
 	p.waiting = append(p.waiting, r)
 	lead, crowded := !p.busy, p.crowded
-	if lead {
-		p.busy = true
-	} else {
-		r.wake = make(chan spendingState, 1)
-	}
+	p.busy = true
 	p.mu.Unlock()
 	switch {
 	case !lead:
