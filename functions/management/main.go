@@ -16,7 +16,6 @@ import (
 	"github.com/sofatutor/llm-proxy/functions/internal/base"
 	"github.com/sofatutor/llm-proxy/internal/auditrelay"
 	"github.com/sofatutor/llm-proxy/internal/bus/eventbridge"
-	"github.com/sofatutor/llm-proxy/internal/bus/eventbridge/route"
 	"github.com/sofatutor/llm-proxy/internal/lambdahttp"
 	"github.com/sofatutor/llm-proxy/internal/manage"
 	"github.com/sofatutor/llm-proxy/internal/seal"
@@ -37,7 +36,7 @@ func main() {
 
 // join makes the handler from its parts, and what brings its changes to the bus. It waits for no network.
 func join(environ []string) (*manage.Handler, *auditrelay.Relay, error) {
-	s, err := base.Settings[settings](environ)
+	s, err := loadSettings(environ)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -72,7 +71,7 @@ func join(environ []string) (*manage.Handler, *auditrelay.Relay, error) {
 	handler, err := manage.NewHandler(manage.HandlerConfig{
 		Service: service, Refusals: refusals, Authenticators: authenticators,
 		Ledger:       s.ledger(aws, log),
-		Destinations: route.NewDestinations(route.NewClients(aws), s.Destinations),
+		Destinations: s.destinations(aws, log),
 		Providers:    providers, Version: version, Store: "dynamodb", Bus: "eventbridge", Region: aws.Region, PublicURL: strings.TrimRight(s.PublicURL, "/"),
 		Limits:    limits,
 		Retention: manage.Retention{EventDays: s.RequestDays, LogDays: s.LogDays},

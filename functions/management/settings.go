@@ -2,6 +2,7 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"time"
 
 	"go.uber.org/zap"
@@ -13,6 +14,7 @@ import (
 	"github.com/sofatutor/llm-proxy/functions/internal/secret"
 	"github.com/sofatutor/llm-proxy/functions/internal/signin"
 	"github.com/sofatutor/llm-proxy/internal/admin"
+	"github.com/sofatutor/llm-proxy/internal/emf"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 	"github.com/sofatutor/llm-proxy/internal/manage"
 	"github.com/sofatutor/llm-proxy/internal/store/dynamo"
@@ -35,7 +37,8 @@ type settings struct {
 	AdminPassword string `env:"ADMIN_PASSWORD" help:"the password itself, for development; user and password then win over the secret"`
 	SiteURL       string `env:"LLM_PROXY_SITE_URL" help:"origin of the admin site, whose pages may change things"`
 
-	Destinations map[string]string `env:"LLM_PROXY_DESTINATIONS" envKeyValSeparator:"=" help:"URLs of the queues behind the bus by destination, as s3=https://..., with a comma between them"`
+	Destinations      map[string]string `env:"LLM_PROXY_DESTINATIONS" envKeyValSeparator:"=" help:"URLs of the queues behind the bus by destination, as s3=https://..., with a comma between them"`
+	DeliveryNamespace string            `env:"LLM_PROXY_DELIVERY_NAMESPACE" help:"namespace of the metrics that dispatchers write of these queues: what was delivered, retried and dead is shown (default: they write none)"`
 
 	Providers   string        `env:"LLM_PROXY_PROVIDERS" help:"file with upstreams and their endpoints, a providers.yaml (default: OpenAI, built in)"`
 	MaxRequests int64         `env:"LLM_PROXY_DEFAULT_MAX_REQUESTS" help:"lifetime cap of a token minted without one (default: none)"`
@@ -43,6 +46,15 @@ type settings struct {
 	RequestDays int           `env:"LLM_PROXY_REQUEST_DAYS" help:"days that the bucket keeps records of requests, as the site shows it"`
 	LogDays     int           `env:"LLM_PROXY_LOG_DAYS" help:"days that logs and the archive of the bus are kept, as the site shows it"`
 	LogLevel    zapcore.Level `env:"LLM_PROXY_LOG_LEVEL" envDefault:"info" help:"least severe level that is logged: debug, info, warn or error"`
+}
+
+// loadSettings reads the settings. An error names what is missing or wrong.
+func loadSettings(environ []string) (settings, error) {
+	s, err := base.Settings[settings](environ)
+	if err == nil && !emf.IsNamespace(s.DeliveryNamespace) {
+		err = fmt.Errorf("settings: LLM_PROXY_DELIVERY_NAMESPACE is %q, %s", s.DeliveryNamespace, emf.Rule)
+	}
+	return s, err
 }
 
 // What the platform allows a request of the proxy: the payload of a function URL, and the time that the template gives the function.

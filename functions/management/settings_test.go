@@ -182,6 +182,15 @@ func TestEachSettingChangesSomething(t *testing.T) {
 			require.Equal(t, `["s3","webhook"]`, gjson.Get(told, "#.name").Raw, told)
 			require.Contains(t, aws.Heard(), "/1/r")
 		},
+		"LLM_PROXY_DELIVERY_NAMESPACE": func(t *testing.T) {
+			aws.Heard()
+			ask(t, "GET", "/manage/destinations", "", "LLM_PROXY_DESTINATIONS=s3="+aws.URL+"/1/q")
+			heard := aws.Heard()
+			require.Contains(t, heard, "AWS/SQS", "ages are SQS's own")
+			require.NotContains(t, heard, "delivered")
+			ask(t, "GET", "/manage/destinations", "", "LLM_PROXY_DESTINATIONS=s3="+aws.URL+"/1/q", "LLM_PROXY_DELIVERY_NAMESPACE=Other/Space")
+			require.Contains(t, aws.Heard(), "Other/Space")
+		},
 		"LLM_PROXY_EVENT_BUS": func(t *testing.T) {
 			relayed := func(change ...string) string {
 				h, relay, err := join(append([]string{

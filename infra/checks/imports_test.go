@@ -36,6 +36,10 @@ const awsHTTP = "internal/awshttp"
 // mayUseAWS are the places of the AWS SDK. Whatever else holds it would make each binary larger and slower to start.
 var mayUseAWS = []string{awsHTTP, "internal/store/dynamo", "internal/bus/eventbridge", "internal/seal", "internal/dispatch", "internal/redrive", "internal/lambdahttp", "internal/lambdahost", "functions", "local", "infra/aws"}
 
+// cloudWatch has the client that reads metrics, which management alone does; all others write theirs into the log. The slash tells it from
+// cloudwatchlogs.
+const cloudWatch = "github.com/aws/aws-sdk-go-v2/service/cloudwatch/"
+
 func TestImportsPointDown(t *testing.T) {
 	packages := listPackages(t)
 	require.NotEmpty(t, packages)
@@ -84,6 +88,9 @@ func TestTheRulesFindWhatTheyForbid(t *testing.T) {
 		"a function with the command line":        {path: "functions/setup", deps: []string{"github.com/spf13/cobra"}, wants: "depends on github.com/spf13/cobra"},
 		"a function with a tokenizer":             {path: "functions/management", deps: []string{"github.com/pkoukk/tiktoken-go"}, wants: "depends on github.com/pkoukk"},
 		"the dispatcher with a tokenizer":         {path: "functions/dispatcher", deps: []string{"github.com/pkoukk/tiktoken-go"}},
+		"management with metrics to read":         {path: "functions/management", deps: []string{cloudWatch + "types"}},
+		"the proxy with metrics to read":          {path: "functions/proxy", deps: []string{cloudWatch + "types"}, wants: "depends on " + cloudWatch},
+		"the dispatcher with logs to write":       {path: "functions/dispatcher", deps: []string{"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"}},
 		"an adapter on AWS":                       {path: "internal/bus/eventbridge/route", needs: []string{"internal/awshttp"}},
 		"a stranger with AWS's clients":           {path: "internal/manage", needs: []string{"internal/awshttp"}, wants: "imports internal/awshttp"},
 		"AWS's clients with an adapter":           {path: "internal/awshttp", needs: []string{"internal/seal"}, wants: "imports internal/seal"},
@@ -127,6 +134,9 @@ func violations(p goPackage) []string {
 	}
 	if within(path, "internal/proxy", "functions") {
 		forbidden = append(forbidden, "modernc.org/sqlite", "github.com/spf13/cobra", "github.com/openai/openai-go", "github.com/charmbracelet/", "charm.land/")
+	}
+	if !within(path, "functions/management") {
+		forbidden = append(forbidden, cloudWatch)
 	}
 	for _, dep := range p.Deps {
 		for _, prefix := range forbidden {
