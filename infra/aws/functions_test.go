@@ -104,3 +104,15 @@ func settings(t template) (broken []string) {
 	})
 	return broken
 }
+
+// deliveryMetrics: what management is to show has to be looked for where dispatchers leave it.
+func deliveryMetrics(t template) (broken []string) {
+	const namespace = "Environment.Variables.LLM_PROXY_DELIVERY_NAMESPACE"
+	read := compact(t.properties("Management").Get(namespace))
+	for name, folder := range folders {
+		if written := compact(t.properties(name).Get(namespace)); folder == "dispatcher" && (written == "" || written != read) {
+			broken = append(broken, fmt.Sprintf("%s writes to %q, management reads of %q", name, written, read))
+		}
+	}
+	return broken
+}
