@@ -6,6 +6,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strings"
 
 	"github.com/tidwall/gjson"
 )
@@ -113,6 +114,25 @@ func deliveryMetrics(t template) (broken []string) {
 		if written := compact(t.properties(name).Get(namespace)); folder == "dispatcher" && (written == "" || written != read) {
 			broken = append(broken, fmt.Sprintf("%s writes to %q, management reads of %q", name, written, read))
 		}
+	}
+	return broken
+}
+
+// ownQueues: a namespace may be used by several stacks, and what is searched for in it has to be told apart by the queues' names.
+func ownQueues(t template) (broken []string) {
+	body := t.properties("MetricsDashboard").Get("DashboardBody.Fn\\:\\:Sub")
+	for _, search := range regexp.MustCompile(`SEARCH\('[^']*'`).FindAllString(body.Get("0").Str, -1) {
+		if !strings.Contains(search, `function=\"${Proxy}\"`) && !strings.Contains(search, ` queue=(${Queues})`) {
+			broken = append(broken, "others are found by "+search)
+		}
+	}
+	destination := regexp.MustCompile(`"(,?)[a-z0-9]+=\$\{(\w+)\}"`)
+	want := destination.ReplaceAllStringFunc(compact(t.properties("Management").Get("Environment.Variables.LLM_PROXY_DESTINATIONS")), func(text string) string {
+		parts := destination.FindStringSubmatch(text)
+		return `"` + strings.Replace(parts[1], ",", "OR", 1) + `\\\"${` + parts[2] + `.QueueName}\\\""`
+	})
+	if got := compact(body.Get("1.Queues")); got != want {
+		broken = append(broken, fmt.Sprintf("of the destinations' queues %s it has %s", want, got))
 	}
 	return broken
 }

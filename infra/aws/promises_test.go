@@ -32,6 +32,7 @@ var promises = []struct {
 	{"functions tell which of a batch failed", partialFailures},
 	{"each destination's dead letters and waiting events set off an alarm", alarms},
 	{"management reads the metrics that dispatchers write", deliveryMetrics},
+	{"a dashboard shows what is of its stack alone", ownQueues},
 	{"what was lost, and what is to be removed, is looked for every hour", hourly},
 	{"changes of operators reach the bus, and those alone who make or relay them write there", busWriters},
 	{"a bus does not feed itself, and another one hears of changes too", targetBus},

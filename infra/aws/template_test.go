@@ -30,6 +30,8 @@ func TestABrokenTemplateBreaksOnePromise(t *testing.T) {
 		{"no role has a wildcard for resources beyond its prefixes", "Action: [sqs:SendMessage], Resource: !GetAtt Spill.Arn}", "Action: [cloudwatch:GetMetricData], Resource: \"*\"}"},
 		{"management reads the metrics that dispatchers write", "          LLM_PROXY_DELIVERY_NAMESPACE: !Ref MetricsNamespace\n          AWS_ENDPOINT_URL", "          AWS_ENDPOINT_URL"},
 		{"management reads the metrics that dispatchers write", "LLM_PROXY_DELIVERY_NAMESPACE: !Ref MetricsNamespace\n          LLM_PROXY_S3_BUCKET", "LLM_PROXY_DELIVERY_NAMESPACE: Other\n          LLM_PROXY_S3_BUCKET"},
+		{"a dashboard shows what is of its stack alone", ` queue=(${Queues})`, ""},
+		{"a dashboard shows what is of its stack alone", `              - !If [HasLedger, !Sub ' OR \"${LedgerQueue.QueueName}\"', ""]` + "\n", ""},
 		{"only the proxy and setup read the sealing secret", "Action: [secretsmanager:GetSecretValue], Resource: !Ref OperatorsSecret}", "Action: [secretsmanager:GetSecretValue], Resource: [!Ref OperatorsSecret, !Ref SealingSecret]}"},
 		{"functions may do with the tables what their store does, and no more", "Action: [dynamodb:UpdateItem], Resource", "Action: [dynamodb:UpdateItem, dynamodb:DeleteItem], Resource"},
 		{"functions may do with the tables what their store does, and no more", "Action: [dynamodb:DeleteItem, dynamodb:GetItem, dynamodb:PutItem], Resource: !GetAtt Control.Arn", "Action: [dynamodb:DeleteItem, dynamodb:GetItem, dynamodb:PutItem, dynamodb:Query], Resource: !GetAtt Control.Arn"},
