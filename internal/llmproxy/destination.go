@@ -23,7 +23,7 @@ type Destination struct {
 
 	Backlog      *int64        // events that wait
 	BacklogBytes *int64        // what they take, with all that stands between them
-	OldestAge    time.Duration // since the oldest waiting event's request arrived; 0 if none waits
+	OldestAge    time.Duration // since the oldest waiting event's request arrived; 0 if none waits, or if that is not known
 	DeadLetters  *int64        // events that are dead letters now
 	Redriving    bool          // dead letters are being sent again
 

@@ -13,13 +13,13 @@ type wireDestination struct {
 	State        string     `json:"state" enum:"ok,failing,elsewhere,stopped" doc:"failing: the last try failed, events are kept and tried again; elsewhere: another process delivers and knows how it goes; stopped: nobody delivers, events are kept"`
 	Backlog      *int64     `json:"backlog,omitempty" doc:"Events that wait"`
 	BacklogBytes *int64     `json:"backlog_bytes,omitempty"`
-	OldestAgeMS  int64      `json:"oldest_age_ms,omitempty" doc:"Since the oldest waiting event's request arrived; absent if none waits"`
+	OldestAgeMS  int64      `json:"oldest_age_ms,omitempty" doc:"Since the oldest waiting event's request arrived; of a queue on AWS, since it came into the queue, as of some minutes ago. Absent if none waits, or if that is unknown"`
 	DeadLetters  *int64     `json:"dead_letters,omitempty" doc:"Events that the destination did not take, kept with the reason"`
 	Redriving    bool       `json:"redriving" doc:"Dead letters are being sent again"`
-	Since        *time.Time `json:"since,omitempty" doc:"When delivered, retried and dead began to be counted"`
+	Since        *time.Time `json:"since,omitempty" doc:"When delivered, retried and dead began to be counted: with what delivers; of a queue on AWS, with the first hour of the last 14 days of which CloudWatch has any. All four are absent where nobody has told of a batch, which is not the same as 0"`
 	Delivered    *int64     `json:"delivered,omitempty" doc:"Events that the destination took"`
 	Retried      *int64     `json:"retried,omitempty" doc:"Tries that failed and are made again"`
-	Dead         *int64     `json:"dead,omitempty" doc:"Events that became dead letters"`
+	Dead         *int64     `json:"dead,omitempty" doc:"Events that became dead letters; without those that a queue on AWS moves there itself, after tries in vain"`
 	LastDelivery *time.Time `json:"last_delivery,omitempty"`
 	LastError    string     `json:"last_error,omitempty" doc:"Also after it is over"`
 	LastErrorAt  *time.Time `json:"last_error_at,omitempty"`

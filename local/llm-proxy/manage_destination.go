@@ -21,8 +21,9 @@ func newManageDestinationCommand(f *manageFlags) *cobra.Command {
 func newDestinationList(f *manageFlags) *cobra.Command {
 	return &cobra.Command{
 		Use: "list", Short: "List where events go, and how that goes", Args: noArgs,
-		Long: `Lists where events go: what waits there, how old the oldest of it is, what has
-become a dead letter, and the last error.
+		Long: `Lists where events go: what waits there, how old the oldest of it is, what was
+delivered, tried again and given up since that is counted, how many dead letters there
+are now, and the last error. What is unknown is a dash, and not 0.
 
 ok         takes events, or none has come yet
 failing    the last try failed; events are kept and tried again
@@ -48,7 +49,7 @@ stopped    nobody delivers; events are kept`,
 			for i := range all {
 				rows[i] = destinationRow(&all[i])
 			}
-			return table(cmd.OutOrStdout(), []string{"NAME", "KIND", "STATE", "BACKLOG", "OLDEST", "DELIVERED", "RETRIED", "DEAD LETTERS", "LAST DELIVERY", "LAST ERROR"}, rows)
+			return table(cmd.OutOrStdout(), []string{"NAME", "KIND", "STATE", "BACKLOG", "OLDEST", "DELIVERED", "RETRIED", "GIVEN UP", "DEAD LETTERS", "LAST DELIVERY", "LAST ERROR"}, rows)
 		},
 	}
 }
@@ -66,7 +67,7 @@ func destinationRow(d *client.Destination) []string {
 	if last == "" {
 		last = "-"
 	}
-	return []string{d.Name, shownText(d.Kind), string(d.State), shownNumber(d.Backlog), oldest, shownNumber(d.Delivered), shownNumber(d.Retried), letters, last, shownText(d.LastError)}
+	return []string{d.Name, shownText(d.Kind), string(d.State), shownNumber(d.Backlog), oldest, shownNumber(d.Delivered), shownNumber(d.Retried), shownNumber(d.Dead), letters, last, shownText(d.LastError)}
 }
 
 func newDestinationTest(f *manageFlags) *cobra.Command {

@@ -687,7 +687,7 @@ type Destination struct {
 	Backlog      *int64 `json:"backlog,omitempty"`
 	BacklogBytes *int64 `json:"backlog_bytes,omitempty"`
 
-	// Dead Events that became dead letters
+	// Dead Events that became dead letters; without those that a queue on AWS moves there itself, after tries in vain
 	Dead *int64 `json:"dead,omitempty"`
 
 	// DeadLetters Events that the destination did not take, kept with the reason
@@ -711,7 +711,7 @@ type Destination struct {
 	// NoTest Why it cannot be tested from here; absent if it can
 	NoTest *string `json:"no_test,omitempty"`
 
-	// OldestAgeMs Since the oldest waiting event's request arrived; absent if none waits
+	// OldestAgeMs Since the oldest waiting event's request arrived; of a queue on AWS, since it came into the queue, as of some minutes ago. Absent if none waits, or if that is unknown
 	OldestAgeMs *int64 `json:"oldest_age_ms,omitempty"`
 
 	// Redriving Dead letters are being sent again
@@ -720,7 +720,7 @@ type Destination struct {
 	// Retried Tries that failed and are made again
 	Retried *int64 `json:"retried,omitempty"`
 
-	// Since When delivered, retried and dead began to be counted
+	// Since When delivered, retried and dead began to be counted: with what delivers; of a queue on AWS, with the first hour of the last 14 days of which CloudWatch has any. All four are absent where nobody has told of a batch, which is not the same as 0
 	Since *time.Time `json:"since,omitempty"`
 
 	// State failing: the last try failed, events are kept and tried again; elsewhere: another process delivers and knows how it goes; stopped: nobody delivers, events are kept

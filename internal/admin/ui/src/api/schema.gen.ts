@@ -318,7 +318,7 @@ export interface components {
             backlog_bytes?: number;
             /**
              * Format: int64
-             * @description Events that became dead letters
+             * @description Events that became dead letters; without those that a queue on AWS moves there itself, after tries in vain
              */
             dead?: number;
             /**
@@ -346,7 +346,7 @@ export interface components {
             no_test?: string;
             /**
              * Format: int64
-             * @description Since the oldest waiting event's request arrived; absent if none waits
+             * @description Since the oldest waiting event's request arrived; of a queue on AWS, since it came into the queue, as of some minutes ago. Absent if none waits, or if that is unknown
              */
             oldest_age_ms?: number;
             /** @description Dead letters are being sent again */
@@ -358,7 +358,7 @@ export interface components {
             retried?: number;
             /**
              * Format: date-time
-             * @description When delivered, retried and dead began to be counted
+             * @description When delivered, retried and dead began to be counted: with what delivers; of a queue on AWS, with the first hour of the last 14 days of which CloudWatch has any. All four are absent where nobody has told of a batch, which is not the same as 0
              */
             since?: string;
             /**
