@@ -6,8 +6,8 @@ import { $api } from '../../api/client';
 import { ProblemAlert } from '../../shared/ProblemAlert';
 import { StatusBadge } from '../../shared/StatusBadge';
 import { Time } from '../../shared/Time';
-import { formatBytes, formatCount, formatDuration } from '../../shared/format';
-import { states, testResult, type Destination } from './destination';
+import { formatBytes, formatCount } from '../../shared/format';
+import { oldestWaiting, states, testResult, untoldDelivery, type Destination } from './destination';
 
 /** A destination: how it goes, and what can be done about it. */
 export function DestinationCard({ destination: d, onRedrive }: { destination: Destination; onRedrive: (d: Destination) => void }) {
@@ -32,11 +32,12 @@ export function DestinationCard({ destination: d, onRedrive }: { destination: De
         <Table layout="fixed" aria-label={`Figures of ${d.name}`}>
           <Table.Tbody>
             <Row name="Waiting">{formatCount(d.backlog)}{d.backlog_bytes ? `, ${formatBytes(d.backlog_bytes)}` : ''}</Row>
-            <Row name="Oldest waiting">{d.oldest_age_ms == null ? 'none' : `for ${formatDuration(d.oldest_age_ms)}`}</Row>
+            <Row name="Oldest waiting">{oldestWaiting(d)}</Row>
             <Row name="Delivered">{formatCount(d.delivered)}{d.since && <Text span size="xs" c="dimmed"> counted since <Time at={d.since} /></Text>}</Row>
             <Row name="Tried again">{formatCount(d.retried)}</Row>
+            <Row name="Given up">{formatCount(d.dead)}</Row>
             <Row name="Dead letters"><Text span size="sm" fw={d.dead_letters ? 700 : 400} c={d.dead_letters ? 'var(--mantine-color-error)' : undefined}>{formatCount(d.dead_letters)}</Text></Row>
-            <Row name="Last delivery"><Time at={d.last_delivery} /></Row>
+            <Row name="Last delivery">{d.last_delivery ? <Time at={d.last_delivery} /> : untoldDelivery(d)}</Row>
             <Row name="Last error">{d.last_error ? <>{d.last_error} {d.last_error_at && <Text span size="xs" c="dimmed">(<Time at={d.last_error_at} />)</Text>}</> : 'none'}</Row>
           </Table.Tbody>
         </Table>
