@@ -46,8 +46,12 @@ func run(out io.Writer, root string, write bool) error {
 	return err
 }
 
-// stack is what of a template costs while nobody calls.
-type stack struct{ secrets, alarms, dashboards, queues, hourly int }
+// stack is what of a template costs while nobody calls, and with MetricsNamespace besides.
+type stack struct {
+	secrets, alarms, dashboards, queues, hourly int
+	destinations                                int // rules of the bus
+	metricAlarms, metricDashboards              int // with MetricsNamespace
+}
 
 // resource is the head of a resource in the template, or of a function's hourly event.
 var resource = regexp.MustCompile(`(?m)^  [A-Za-z0-9]+:\n    Type: (\S+)\n(?:    Condition: (\S+)\n)?`)
@@ -58,12 +62,22 @@ var unasked = map[string]bool{"": true, "NotEmulated": true, "HasSite": true, "H
 // count looks through a template with its parameters as they are by default.
 func count(template string) (s stack) {
 	for _, r := range resource.FindAllStringSubmatch(template, -1) {
-		if !unasked[r[2]] {
+		switch {
+		case unasked[r[2]]:
+		case r[2] == "HasMetrics" && r[1] == "AWS::CloudWatch::Alarm":
+			s.metricAlarms++
+			continue
+		case r[2] == "HasMetrics" && r[1] == "AWS::CloudWatch::Dashboard":
+			s.metricDashboards++
+			continue
+		default:
 			continue
 		}
 		switch r[1] {
 		case "AWS::SecretsManager::Secret":
 			s.secrets++
+		case "AWS::Events::Rule":
+			s.destinations++
 		case "AWS::CloudWatch::Alarm":
 			s.alarms++
 		case "AWS::CloudWatch::Dashboard":
@@ -84,7 +98,9 @@ type line struct {
 
 // tables are those of the page, by name.
 func tables(s stack) map[string]string {
-	return map[string]string{"prices": priceTable(), "idle": table("| a month | |", idle(s)), "million": table("| | how much | |", million())}
+	return map[string]string{
+		"prices": priceTable(), "idle": table("| a month | |", idle(s)), "million": table("| | how much | |", million()), "metrics": table("| a month | how much | |", metrics(s)),
+	}
 }
 
 // What Lambda does for a queue while nothing comes: five pollers, each of which waits 20 s for an answer.
@@ -128,6 +144,28 @@ func million() []line {
 		{"KMS, the keys that AWS manages: a call in five minutes for each table and bucket that is used", "below 0.05 M", 0.05 * price("kms request")},
 		{"logs: Lambda's three lines, a begin and an end", fmt.Sprintf("%.1f GB", logKB*gb), logKB * gb * price("log GB")},
 		{"traffic out, to callers and to the provider", fmt.Sprintf("%.0f GB", outKB*gb), outKB * gb * price("out GB")},
+	}
+}
+
+// What the functions write, and management reads, of metrics.
+const (
+	ofDestination = 3                 // delivered, retried, dead
+	ofOutcome     = 6                 // how a request that the proxy has answered may have ended
+	ofProvider    = 4                 // spend, first_byte, upstream, added_latency
+	readOf        = ofDestination + 1 // and the age of the oldest message
+)
+
+// A page as it is assumed to be looked at, in minutes a month. Each minute has one look.
+const lookedAt = 22 * 8 * 60
+
+func metrics(s stack) []line {
+	written, proxys, reads := ofDestination*s.destinations, ofOutcome+ofProvider, float64(readOf*s.destinations*lookedAt)
+	return []line{
+		{fmt.Sprintf("three metrics of each destination: delivered, retried, dead; of %d destinations", s.destinations), fmt.Sprint(written), float64(written) * price("metric")},
+		{fmt.Sprintf("the proxy's: requests by outcome, of which there are %d, and four times of one provider", ofOutcome), fmt.Sprint(proxys), float64(proxys) * price("metric")},
+		{"alarm", fmt.Sprint(s.metricAlarms), float64(s.metricAlarms) * price("alarm")},
+		{"dashboard", fmt.Sprint(s.metricDashboards), float64(s.metricDashboards) * price("dashboard")},
+		{fmt.Sprintf("a list of destinations that stays open for eight hours of each of 22 days: %d metrics a minute", readOf*s.destinations), fmt.Sprintf("%.3f M", reads/million1), reads / million1 * price("metric read")},
 	}
 }
 

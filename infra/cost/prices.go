@@ -27,6 +27,7 @@ var prices = []struct {
 	{"alarm", "CloudWatch, an alarm for a month", 0.10, "as above; ten and three free ones: aws.amazon.com/cloudwatch/pricing"},
 	{"dashboard", "CloudWatch, a dashboard for a month", 3.00, "as above"},
 	{"metric", "CloudWatch, a metric of one's own for a month", 0.30, "signoz.io/guides/cloudwatch-pricing (February 2026)"},
+	{"metric read", "CloudWatch, a million metrics that GetMetricData is asked for", 10.00, "support.site24x7.com, AWS CloudWatch metrics cost calculation"},
 	{"secret", "Secrets Manager, a secret for a month; 10 000 reads are 0.05", 0.40, "hivebook.wiki, AWS Secrets Manager"},
 	{"s3 put", "S3, a million writes", 5.00, "cloudburn.io/blog/amazon-s3-pricing (March 2026); a GB for a month is 0.023"},
 	{"kms request", "KMS, a million requests", 3.00, ""},
