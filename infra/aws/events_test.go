@@ -12,6 +12,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"path"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -20,6 +21,8 @@ import (
 	"time"
 
 	sdk "github.com/aws/aws-sdk-go-v2/aws"
+	"github.com/aws/aws-sdk-go-v2/service/cloudwatch"
+	metrictypes "github.com/aws/aws-sdk-go-v2/service/cloudwatch/types"
 	"github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs"
 	logtypes "github.com/aws/aws-sdk-go-v2/service/cloudwatchlogs/types"
 	"github.com/aws/aws-sdk-go-v2/service/eventbridge"
@@ -264,6 +267,33 @@ func startEvents(t *testing.T) (*stack, *backends) {
 	return s, b
 }
 
+// makeMetrics does with a function's log what CloudWatch does, and the emulator does not: it makes metrics of the lines that are in the
+// embedded metric format. It returns of how many.
+func (s *stack) makeMetrics(group string) (lines int) {
+	s.t.Helper()
+	out, err := cloudwatchlogs.NewFromConfig(s.config()).FilterLogEvents(s.t.Context(), &cloudwatchlogs.FilterLogEventsInput{LogGroupName: &group})
+	require.NoError(s.t, err)
+	for _, e := range out.Events {
+		line := gjson.Parse(*e.Message)
+		for _, directive := range line.Get("_aws.CloudWatchMetrics").Array() {
+			lines++
+			in := &cloudwatch.PutMetricDataInput{Namespace: sdk.String(directive.Get("Namespace").Str)}
+			for _, m := range directive.Get("Metrics").Array() {
+				datum := metrictypes.MetricDatum{
+					MetricName: sdk.String(m.Get("Name").Str), Value: sdk.Float64(line.Get(m.Get("Name").Str).Num), Timestamp: sdk.Time(time.UnixMilli(line.Get("_aws.Timestamp").Int())),
+				}
+				for _, name := range directive.Get("Dimensions.0").Array() {
+					datum.Dimensions = append(datum.Dimensions, metrictypes.Dimension{Name: sdk.String(name.Str), Value: sdk.String(line.Get(name.Str).Str)})
+				}
+				in.MetricData = append(in.MetricData, datum)
+			}
+			_, err := cloudwatch.NewFromConfig(s.config()).PutMetricData(s.t.Context(), in)
+			require.NoError(s.t, err)
+		}
+	}
+	return lines
+}
+
 // TestEventsReachEachDestination follows events of the deployed stack from the bus, by rule, queue and function, to each destination.
 func TestEventsReachEachDestination(t *testing.T) {
 	t.Parallel()
@@ -290,6 +320,29 @@ func TestEventsReachEachDestination(t *testing.T) {
 			}
 		}
 		return fmt.Errorf("it is not among %d lines", len(out.Events))
+	})
+
+	t.Run("management shows what dispatchers told CloudWatch", func(t *testing.T) {
+		s := s.in(t)
+		s.await("metrics of the webhook's queue", patience, func() error {
+			if n := s.makeMetrics(s.physical("WebhookDispatcherLog")); n == 0 {
+				return errors.New("its dispatcher has told of no batch")
+			}
+			return nil
+		})
+		_, err := cloudwatch.NewFromConfig(s.config()).PutMetricData(t.Context(), &cloudwatch.PutMetricDataInput{Namespace: sdk.String("AWS/SQS"), MetricData: []metrictypes.MetricDatum{{
+			MetricName: sdk.String("ApproximateAgeOfOldestMessage"), Value: sdk.Float64(7), Dimensions: []metrictypes.Dimension{{Name: sdk.String("QueueName"), Value: sdk.String(path.Base(s.physical("LunaryQueue")))}},
+		}}})
+		require.NoError(t, err)
+		all := s.manage(http.MethodGet, "/manage/destinations", "", http.StatusOK)
+		hook := all.Get(`#(name=="webhook")`)
+		require.Positive(t, hook.Get("delivered").Int(), hook.Raw)
+		require.Equal(t, "0", hook.Get("dead").Raw, hook.Raw)
+		require.Equal(t, "0", hook.Get("retried").Raw, hook.Raw)
+		require.WithinDuration(t, time.Now(), hook.Get("since").Time(), 3*time.Hour)
+		lunary := all.Get(`#(name=="lunary")`)
+		require.False(t, lunary.Get("delivered").Exists(), "no metric was made of what its dispatcher told: %s", lunary.Raw)
+		require.False(t, lunary.Get("oldest_age_ms").Exists(), "nothing waits any more: %s", lunary.Raw)
 	})
 
 	cli := program(t)
