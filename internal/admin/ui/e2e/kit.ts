@@ -127,6 +127,11 @@ export async function titled(page: Page, title: string): Promise<void> {
   await expect.poll(() => page.title()).toBe(title);
 }
 
+/** Waits until something has the focus. */
+export async function focused(place: Locator): Promise<void> {
+  await expect.poll(() => place.evaluate((e) => e === document.activeElement), { message: `the focus at ${place}` }).toBe(true);
+}
+
 /** Goes to a screen by its keys, `g` and a letter. The second is to follow soon; a busy machine may not have done that. */
 export async function goByKeys(page: Page, key: string, to: string): Promise<void> {
   await expect.poll(async () => {

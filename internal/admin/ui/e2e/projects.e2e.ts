@@ -2,7 +2,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 
-import { atAddress, checkAccessibility, expect, failsUntilRetried, signIn, test, titled } from './kit';
+import { atAddress, checkAccessibility, expect, failsUntilRetried, focused, signIn, test, titled } from './kit';
 
 interface Project { project_id: string; name: string; description: string; is_active: boolean; key_hint?: string; metadata: Record<string, string>; capture?: string; endpoints: string[] }
 
@@ -49,6 +49,7 @@ test('a project is created, changed, switched off and on, and deleted', async ({
   expect((await find())!.is_active).toBe(false);
   await menu('Activate');
   await page.getByText('Team B is active: its tokens work.').waitFor();
+  await focused(page.getByRole('button', { name: 'Actions for Team B' }));
   expect((await find())!.is_active).toBe(true);
 
   await menu('Delete');

@@ -1,4 +1,4 @@
-import { checkAccessibility, expect, goByKeys, signIn, test, titled } from './kit';
+import { checkAccessibility, expect, focused, goByKeys, signIn, test, titled } from './kit';
 
 test('the keyboard does everything: skip link, search, help, palette, sequences', async ({ page }) => {
   await signIn(page, '/admin/#/projects');
@@ -29,6 +29,7 @@ test('the keyboard does everything: skip link, search, help, palette, sequences'
   await page.getByRole('dialog', { name: 'Create project' }).waitFor();
   await page.keyboard.press('Escape');
   await page.getByRole('dialog').waitFor({ state: 'detached' });
+  await focused(page.getByLabel('Search by name')); // where it was last; the palette, which opened this, has gone
 
   await page.goto('/admin/#/nowhere');
   await page.getByRole('heading', { name: 'There is no such screen' }).waitFor();

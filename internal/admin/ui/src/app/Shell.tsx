@@ -5,6 +5,7 @@ import { Link, Outlet, useLocation } from '@tanstack/react-router';
 import { useEffect, useRef, useState } from 'react';
 
 import { useInfo } from '../api/info';
+import { rememberFocus } from './focus';
 import { Help } from './Help';
 import { useKeys } from './keys';
 import { Logo } from './Logo';
@@ -21,6 +22,7 @@ export function Shell() {
   const { pathname } = useLocation();
   const last = useRef(pathname);
   useKeys({ onHelp: () => setHelp(true) });
+  useEffect(rememberFocus, []);
   useEffect(() => {
     if (last.current !== pathname) { // a reader of the page's text begins with the new screen
       last.current = pathname;

@@ -1,5 +1,7 @@
 import { Drawer, Modal, Notification, Popover, Skeleton, createTheme } from '@mantine/core';
 
+import { returnFocus } from './focus';
+
 /** The head of a dialog is a header element, and not that of the page. */
 const noBanner = { header: { role: 'presentation' } };
 
@@ -13,8 +15,8 @@ export const theme = createTheme({
   respectReducedMotion: true,
   components: {
     // Locking the page's scrolling takes a style element too.
-    Modal: Modal.extend({ defaultProps: { lockScroll: false, closeButtonProps: { 'aria-label': 'Close' }, attributes: noBanner } }),
-    Drawer: Drawer.extend({ defaultProps: { lockScroll: false, position: 'right', size: 'lg', closeButtonProps: { 'aria-label': 'Close' }, attributes: noBanner } }),
+    Modal: Modal.extend({ defaultProps: { lockScroll: false, closeButtonProps: { 'aria-label': 'Close' }, attributes: noBanner, onExitTransitionEnd: returnFocus } }),
+    Drawer: Drawer.extend({ defaultProps: { lockScroll: false, position: 'right', size: 'lg', closeButtonProps: { 'aria-label': 'Close' }, attributes: noBanner, onExitTransitionEnd: returnFocus } }),
     Notification: Notification.extend({ defaultProps: { closeButtonProps: { 'aria-label': 'Close' } } }),
     Popover: Popover.extend({ defaultProps: { shadow: 'md' } }),
     Skeleton: Skeleton.extend({ defaultProps: { 'aria-hidden': true } }),

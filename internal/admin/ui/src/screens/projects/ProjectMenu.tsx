@@ -20,7 +20,7 @@ export function ProjectMenu({ project, onEdit, onDelete }: { project: Project; o
   return (
     <div onClick={(event) => event.stopPropagation()} role="presentation">
       <Menu position="bottom-end" withinPortal>
-        <Menu.Target><ActionIcon variant="subtle" color="gray" loading={change.isPending} aria-label={`Actions for ${project.name}`}><IconDots size={18} /></ActionIcon></Menu.Target>
+        <Menu.Target><ActionIcon variant="subtle" color="gray" aria-label={`Actions for ${project.name}`}><IconDots size={18} /></ActionIcon></Menu.Target>
         <Menu.Dropdown>
           <Menu.Item leftSection={<IconPencil size={16} />} onClick={() => onEdit(project)}>Edit</Menu.Item>
           {project.is_active
