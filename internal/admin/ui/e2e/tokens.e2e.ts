@@ -1,4 +1,4 @@
-import { atAddress, checkAccessibility, copied, expect, failsUntilRetried, signIn, test, titled, type Server } from './kit';
+import { atAddress, checkAccessibility, copied, expect, failsUntilRetried, focused, signIn, test, titled, type Server } from './kit';
 
 interface Token { id: string; name: string; project_id: string; expires_at: string; status: string; max_requests: number | null; requests_per_hour: number | null; request_count: number }
 interface Minted extends Token { token: string }
@@ -39,9 +39,11 @@ test('a token is created, shown once with snippets that hold it, and works', asy
   await page.mouse.click(5, 5);
   await page.evaluate(() => window.history.back());
   expect(await shown.isVisible(), 'nothing but the button closes it').toBe(true);
+  expect(await page.getByRole('dialog').count(), 'nor does the way back open the form below it').toBe(1);
   await shown.getByRole('button', { name: 'I stored it' }).click();
   await shown.waitFor({ state: 'detached' });
   expect(await page.content(), 'it is gone from the page').not.toContain(secret);
+  await focused(page.getByRole('button', { name: 'Create token' }));
 
   const row = page.getByRole('row', { name: /nightly job/ });
   await row.getByText('Team A').waitFor();
@@ -249,6 +251,7 @@ test('a hostile name is text in the list and in every dialog', async ({ page, se
     await page.getByRole('dialog', { name: dialog }).waitFor();
     await page.keyboard.press('Escape');
     await page.getByRole('dialog').waitFor({ state: 'detached' });
+    await focused(page.getByRole('button', { name: `Actions for ${hostile}` }));
   }
   await page.getByRole('button', { name: 'Revoke all of the project' }).click();
   await page.getByRole('dialog').getByText(hostile).waitFor();

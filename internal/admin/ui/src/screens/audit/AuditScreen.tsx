@@ -20,7 +20,7 @@ export function AuditScreen() {
   const { q, outcome, action, actor, project_id, token_id, request_id, entry } = route.useSearch();
   const narrowed = { q, outcome, action, actor, project_id, token_id, request_id };
   const navigate = route.useNavigate();
-  const go = (change: AuditSearch) => void navigate({ search: (old) => ({ ...old, ...change }) });
+  const go = (change: AuditSearch, replace = false) => void navigate({ search: (old) => ({ ...old, ...change }), replace });
   const filter = { ...narrowed, ...useHeldRange() };
   const pages = usePages('/manage/audit', filter);
   const names = { projects: useProjectNames(), tokens: useTokenNames(pages.rows.slice(-100).flatMap(({ token_id }) => token_id ?? [])) };
@@ -40,7 +40,7 @@ export function AuditScreen() {
           </EmptyState>
         )}
       />
-      <EntryDrawer id={entry} known={pages.rows} names={names} loading={pages.loading} onClose={() => go({ entry: undefined })} onFilter={(name, value) => go({ [name]: value, entry: undefined })} />
+      <EntryDrawer id={entry} known={pages.rows} names={names} loading={pages.loading} onClose={() => go({ entry: undefined }, true)} onFilter={(name, value) => go({ [name]: value, entry: undefined })} />
     </Page>
   );
 }

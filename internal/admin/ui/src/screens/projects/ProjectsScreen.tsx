@@ -19,7 +19,7 @@ const route = getRouteApi('/projects');
 export function ProjectsScreen() {
   const search = route.useSearch();
   const navigate = route.useNavigate();
-  const go = (change: ProjectsSearch) => void navigate({ search: (old) => ({ ...old, ...change }) });
+  const go = (change: ProjectsSearch, replace = false) => void navigate({ search: (old) => ({ ...old, ...change }), replace });
   const pages = usePages('/manage/projects', { q: search.q, active: search.active });
   const [leaving, setLeaving] = useState<Schemas['Project']>();
   const filtered = !!search.q || search.active !== undefined;
@@ -43,7 +43,7 @@ export function ProjectsScreen() {
           </EmptyState>
         )}
       />
-      <ProjectDrawer edit={search.edit} known={pages.rows} onClose={() => go({ edit: undefined })} />
+      <ProjectDrawer edit={search.edit} known={pages.rows} onClose={() => go({ edit: undefined }, true)} />
       <DeleteProject project={leaving} onClose={() => setLeaving(undefined)} />
     </Page>
   );

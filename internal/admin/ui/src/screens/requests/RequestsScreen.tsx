@@ -22,7 +22,7 @@ export function RequestsScreen() {
   const navigate = route.useNavigate();
   const { range: preset = defaultPreset } = useSearch({ from: '__root__' }) as RangeSearch;
   const range = useHeldRange();
-  const go = (change: RequestsSearch) => void navigate({ search: (old) => ({ ...old, ...change }) });
+  const go = (change: RequestsSearch, replace = false) => void navigate({ search: (old) => ({ ...old, ...change }), replace });
   const pages = usePages('/manage/requests', queryOf(search, range));
   const projects = useProjectNames();
   const tokens = useTokenNames(pages.rows.slice(-100).flatMap(({ token_id }) => token_id ?? []));
@@ -45,7 +45,7 @@ export function RequestsScreen() {
           </EmptyState>
         )}
       />
-      <RequestDrawer id={search.open} onClose={() => go({ open: undefined })} projects={projects} />
+      <RequestDrawer id={search.open} onClose={() => go({ open: undefined }, true)} projects={projects} />
     </Page>
   );
 }

@@ -24,10 +24,11 @@ export function TokensScreen() {
   const search = route.useSearch();
   const navigate = route.useNavigate();
   const [chosen, choose] = useState(nothing);
-  const go = (change: TokensSearch) => {
+  const go = (change: TokensSearch, replace = false) => {
     choose(nothing);
-    void navigate({ search: (old) => ({ ...old, ...change }) });
+    void navigate({ search: (old) => ({ ...old, ...change }), replace });
   };
+  const closeForm = () => go({ create: undefined }, true); // the way back does not open it again, least of all below a new secret
   const pages = usePages('/manage/tokens', { q: search.q, project_id: search.project, status: search.status, expiring_within: search.within, sort: search.sort });
   const project = useProject(search.project);
   const act = useTokenActions({ onRevoked: () => choose(nothing) });
@@ -63,7 +64,7 @@ export function TokensScreen() {
           </EmptyState>
         )}
       />
-      <CreateToken opened={!!search.create} project={search.project} onClose={() => go({ create: undefined })} onMinted={(minted) => { go({ create: undefined }); act.show(minted); }} />
+      <CreateToken opened={!!search.create} project={search.project} onClose={closeForm} onMinted={(minted) => { closeForm(); act.show(minted); }} />
       {act.dialogs}
     </Page>
   );
