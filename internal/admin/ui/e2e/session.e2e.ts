@@ -2,7 +2,7 @@ import { execFile } from 'node:child_process';
 import { join } from 'node:path';
 import { promisify } from 'node:util';
 
-import { atAddress, checkAccessibility, expect, password, passwordField, settled, signIn, test, user, type Server } from './kit';
+import { atAddress, checkAccessibility, expect, focused, password, passwordField, settled, signIn, test, titled, user, type Server } from './kit';
 
 const run = promisify(execFile);
 
@@ -36,6 +36,7 @@ test('sign-out ends the session on the server', async ({ page, strict, server })
   await page.getByRole('button', { name: 'Account' }).click();
   await page.getByRole('menuitem', { name: 'Sign out' }).click();
   await page.getByText('You have signed out.').waitFor();
+  await titled(page, 'Sign in · llm-proxy'); // no name of what was looked at stays in the window's title
   const response = await fetch(`${server.url}/manage/projects`, { headers: { Cookie: `${cookie!.name}=${cookie!.value}` } });
   expect(response.status).toBe(401);
   await page.reload();
@@ -120,6 +121,7 @@ test('a wrong password is said clearly, without which half was wrong, and thrott
     await answered;
     await page.getByRole('alert').getByText('User or password is wrong.').waitFor();
     expect(await passwordField(page).inputValue()).toBe('');
+    await focused(passwordField(page));
   }
   const wrong = () => fetch(`${server.url}/admin/api/session`, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ user, password: 'sk-fake-wrong-password' }) });
   let last = 401;

@@ -33,6 +33,7 @@ test('the keyboard does everything: skip link, search, help, palette, sequences'
 
   await page.goto('/admin/#/nowhere');
   await page.getByRole('heading', { name: 'There is no such screen' }).waitFor();
+  await titled(page, 'There is no such screen · llm-proxy');
   await goByKeys(page, 'p', '/projects');
   await page.getByRole('heading', { name: 'Projects' }).waitFor();
   await expect.poll(() => page.evaluate(() => document.activeElement?.tagName)).toBe('MAIN');

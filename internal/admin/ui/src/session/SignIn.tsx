@@ -1,8 +1,9 @@
 import { Alert, Button, Card, Center, PasswordInput, Stack, Text, TextInput, Title } from '@mantine/core';
-import { useEffect, useState, type FormEvent } from 'react';
+import { useEffect, useRef, useState, type FormEvent } from 'react';
 
 import { toProblem, type Problem } from '../api/problem';
 import { Logo } from '../app/Logo';
+import { useTitle } from '../app/Page';
 import { signIn } from './session';
 
 const said = {
@@ -18,6 +19,8 @@ export function SignIn({ why }: { why: keyof typeof said }) {
   const [busy, setBusy] = useState(false);
   const [problem, setProblem] = useState<Problem>();
   const [wait, setWait] = useState(0); // seconds
+  const field = useRef<HTMLInputElement>(null);
+  useTitle('Sign in');
 
   useEffect(() => {
     if (wait <= 0) {
@@ -38,6 +41,7 @@ export function SignIn({ why }: { why: keyof typeof said }) {
       setProblem(p);
       setWait(p.status === 429 ? (p.retryAfter ?? 60) : 0);
       setPassword('');
+      field.current?.focus(); // the button, which may have had the focus, cannot be pressed while it waits
     } finally {
       setBusy(false);
     }
@@ -52,7 +56,7 @@ export function SignIn({ why }: { why: keyof typeof said }) {
             <Title order={1} size="h3">Sign in</Title>
             {said[why] && <Alert color="indigo">{said[why]}</Alert>}
             <TextInput label="User" name="user" autoComplete="username" required value={user} onChange={(event) => setUser(event.currentTarget.value)} />
-            <PasswordInput visibilityToggleFocusable label="Password" name="password" autoComplete="current-password" required autoFocus value={password} onChange={(event) => setPassword(event.currentTarget.value)} />
+            <PasswordInput ref={field} visibilityToggleFocusable label="Password" name="password" autoComplete="current-password" required autoFocus value={password} onChange={(event) => setPassword(event.currentTarget.value)} />
             {problem && (
               <Alert color="red" role="alert">
                 {problem.status === 429 ? (wait > 0 ? `Too many failures. Try again in ${wait} s.` : 'You can try again now.') : problem.detail}
