@@ -110,8 +110,19 @@ test('what somebody else has changed meanwhile is not overwritten', async ({ pag
   await form.getByLabel('Description').fill('mine');
   await server.api('PATCH', `/manage/projects/${project_id}`, { description: 'theirs' });
   await form.getByRole('button', { name: 'Save' }).click();
-  await form.getByText('Somebody else has changed this project').waitFor();
+  const said = form.getByText('Somebody else has changed this project');
+  await said.waitFor();
+  await page.getByRole('row', { name: /Shared.*theirs/, includeHidden: true }).waitFor(); // what shows is read anew; the form is still one of what it began with
+  await form.getByRole('button', { name: 'Save' }).click();
+  await said.waitFor();
   expect((await server.api<Project>('GET', `/manage/projects/${project_id}`)).description).toBe('theirs');
+  await page.keyboard.press('Escape');
+  await form.waitFor({ state: 'detached' });
+  await page.getByRole('button', { name: 'Shared', exact: true }).click();
+  await expect.poll(() => form.getByLabel('Description').inputValue()).toBe('theirs');
+  await form.getByLabel('Description').fill('mine, knowing theirs');
+  await form.getByRole('button', { name: 'Save' }).click();
+  await page.getByText('Shared is saved.').waitFor();
 });
 
 test('what the server refuses is said beside its field', async ({ page, strict }) => {

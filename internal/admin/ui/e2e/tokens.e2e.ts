@@ -140,6 +140,11 @@ test('what somebody else has changed meanwhile is not overwritten', async ({ pag
   await form.getByRole('button', { name: 'Save' }).click();
   await form.getByText('Somebody else has changed this token').waitFor();
   expect((await server.api<Token>('GET', `/manage/tokens/${id}`)).requests_per_hour).toBe(77);
+  await page.getByText('0 of 77 this hour').waitFor();
+  await page.keyboard.press('Escape');
+  await page.getByRole('button', { name: 'Actions for shared' }).click();
+  await page.getByRole('menuitem', { name: 'Extend or change' }).click();
+  await expect.poll(() => form.getByLabel('Requests per hour').inputValue()).toBe('77');
 });
 
 test('a rotated token has a new secret, and the one before works for the grace alone', async ({ page, server }) => {

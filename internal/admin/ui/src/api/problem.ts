@@ -26,6 +26,11 @@ export class Problem extends Error {
     this.retryAfter = about.retryAfter;
   }
 
+  /** Whether what was asked for has gone, or is another than who asked has seen. */
+  get outdated(): boolean {
+    return this.status === 404 || this.status === 409 || this.status === 412;
+  }
+
   /** Whether the same request may succeed a moment later. */
   get passes(): boolean {
     return this.status === 0 || this.status === 429 || this.status === 503 || this.status === 502 || this.status === 504;

@@ -15,8 +15,15 @@ function newQueryClient(): QueryClient {
       },
       mutations: { retry: false }, // a change is sent once
     },
-    // After each change that was made all that shows is asked for anew: few things here are not seen in another place too.
-    mutationCache: new MutationCache({ onSuccess: () => void client.invalidateQueries() }),
+    // After each change that was made all that shows is asked for anew: few things here are not seen in another place too. So it is after one
+    // that was refused because things are not what is shown.
+    mutationCache: new MutationCache({
+      onSettled: (_, error) => {
+        if (!error || toProblem(error).outdated) {
+          void client.invalidateQueries();
+        }
+      },
+    }),
   });
   return client;
 }

@@ -20,7 +20,8 @@ export function ProjectForm({ project, onDone }: { project?: Schemas['Project'];
   return <Form project={project} info={info.data} onDone={onDone} />;
 }
 
-function Form({ project, info, onDone }: { project: Schemas['Project'] | undefined; info: Schemas['Info']; onDone: () => void }) {
+function Form({ project: now, info, onDone }: { project: Schemas['Project'] | undefined; info: Schemas['Info']; onDone: () => void }) {
+  const [project] = useState(now); // as it was when the form began: the list is read anew below it, and what another one has changed since is not ours to change back
   const form = useForm<ProjectValues>({
     initialValues: valuesOf(project, info.default_provider),
     validate: { name: (name) => (name.trim() ? null : 'A project needs a name'), metadata: metadataError },
