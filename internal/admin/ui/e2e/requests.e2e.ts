@@ -29,6 +29,10 @@ test('requests are filtered, looked at and exported', async ({ page, server }) =
   const rows = page.getByRole('table', { name: 'Requests' }).getByRole('row');
   const choose = async (label: string, option: string) => {
     await page.getByRole('combobox', { name: label }).click();
+    await page.getByRole('option', { name: option, exact: true }).waitFor();
+    if (label === 'Status') { // the longest list
+      await checkAccessibility(page);
+    }
     await page.getByRole('option', { name: option, exact: true }).click();
   };
 

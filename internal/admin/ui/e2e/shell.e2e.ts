@@ -25,6 +25,7 @@ test('the keyboard does everything: skip link, search, help, palette, sequences'
 
   await page.keyboard.press('Control+K');
   await page.getByLabel('Find a screen or an action').fill('create a pro');
+  await checkAccessibility(page);
   await page.keyboard.press('Enter');
   await page.getByRole('dialog', { name: 'Create project' }).waitFor();
   await page.keyboard.press('Escape');
@@ -45,6 +46,11 @@ test('colours are light, dark or those of the system, and stay', async ({ page }
   await signIn(page);
   const scheme = () => page.evaluate(() => document.documentElement.dataset.mantineColorScheme);
   await expect.poll(scheme).toBe('dark');
+  await page.getByRole('button', { name: 'Account' }).click();
+  await page.getByRole('menuitem', { name: 'Sign out' }).waitFor();
+  await checkAccessibility(page);
+  await page.emulateMedia({ colorScheme: 'dark' });
+  await page.keyboard.press('Escape');
   await page.getByRole('button', { name: 'Colours' }).click();
   await page.getByRole('menuitem', { name: 'Light' }).click();
   await expect.poll(scheme).toBe('light');

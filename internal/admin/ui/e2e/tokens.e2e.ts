@@ -180,6 +180,8 @@ test('tokens are revoked: one, those that were chosen, and all of a project', as
   await signIn(page, `/admin/#/tokens?project=${project_id}`);
 
   await page.getByRole('button', { name: 'Actions for one' }).click();
+  await focused(page.getByRole('menuitem', { name: 'Extend or change' }));
+  await checkAccessibility(page);
   await page.getByRole('menuitem', { name: 'Revoke' }).click();
   const single = page.getByRole('dialog', { name: 'Revoke token' });
   await checkAccessibility(page);

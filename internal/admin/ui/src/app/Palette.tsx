@@ -25,7 +25,7 @@ export function Palette() {
   ];
   return (
     <Spotlight
-      actions={actions} nothingFound="Nothing is called that" shortcut="mod + K" tagsToIgnore={[]} lockScroll={false}
+      actions={actions} nothingFound="Nothing is called that" shortcut="mod + K" tagsToIgnore={[]} lockScroll={false} attributes={{ content: { 'aria-label': 'Find' } }}
       searchProps={{ placeholder: 'Find a screen or an action', 'aria-label': 'Find a screen or an action', leftSection: <IconSearch size={18} /> }}
     />
   );

@@ -2,10 +2,14 @@
 // then where it was an item of a menu, or another dialog.
 let last: HTMLElement | undefined;
 
-/** Remembers where on the page the focus is. Dialogs and menus are no part of the page's root. */
+/** Remembers where on the page the focus is. What opens over it does not count. */
 export function rememberFocus(): () => void {
   const root = document.getElementById('root');
-  const remember = (event: FocusEvent) => { last = event.target as HTMLElement; };
+  const remember = ({ target }: FocusEvent) => {
+    if (target instanceof HTMLElement && !target.closest('[role="menu"], [role="dialog"]')) {
+      last = target;
+    }
+  };
   root?.addEventListener('focusin', remember);
   return () => root?.removeEventListener('focusin', remember);
 }

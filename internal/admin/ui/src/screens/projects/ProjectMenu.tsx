@@ -27,7 +27,7 @@ export function ProjectMenu({ project, onEdit, onDelete }: { project: Project; o
             ? <Menu.Item leftSection={<IconPlayerPause size={16} />} onClick={() => switchTo(false)}>Deactivate</Menu.Item>
             : <Menu.Item leftSection={<IconPlayerPlay size={16} />} onClick={() => switchTo(true)}>Activate</Menu.Item>}
           <Menu.Divider />
-          <Menu.Item color="red" leftSection={<IconTrash size={16} />} onClick={() => onDelete(project)}>Delete</Menu.Item>
+          <Menu.Item c="red" leftSection={<IconTrash size={16} />} onClick={() => onDelete(project)}>Delete</Menu.Item>
         </Menu.Dropdown>
       </Menu>
     </div>

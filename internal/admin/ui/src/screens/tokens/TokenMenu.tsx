@@ -16,7 +16,7 @@ export function TokenMenu({ token, act }: { token: Token; act: TokenActions }) {
           <Menu.Item leftSection={<IconPencil size={16} />} onClick={() => act.edit(token)}>Extend or change</Menu.Item>
           <Menu.Item leftSection={<IconRefresh size={16} />} onClick={() => act.rotate(token)} disabled={token.status === 'expired'}>Rotate</Menu.Item>
           <Menu.Divider />
-          <Menu.Item color="red" leftSection={<IconBan size={16} />} onClick={() => act.revoke([token])}>Revoke</Menu.Item>
+          <Menu.Item c="red" leftSection={<IconBan size={16} />} onClick={() => act.revoke([token])}>Revoke</Menu.Item>
         </Menu.Dropdown>
       </Menu>
     </div>
