@@ -94,10 +94,12 @@ test('a hostile name is text', async ({ page, server }) => {
   await page.getByRole('dialog').waitFor({ state: 'detached' });
   await page.getByRole('button', { name: `Actions for ${hostile}` }).click();
   await page.getByRole('menuitem', { name: 'Deactivate' }).click();
-  await page.getByText('is inactive: its tokens are refused.').waitFor();
+  await page.getByText('is inactive: its tokens are refused.').locator('bdi').getByText(hostile).waitFor(); // its direction is its own
+  expect(await page.getByRole('row', { name: 'inactive' }).locator('.mantine-Badge-label').evaluate((e) => e.scrollWidth <= e.clientWidth), 'the state is not cut off').toBe(true);
   await page.getByRole('button', { name: `Actions for ${hostile}` }).click();
   await page.getByRole('menuitem', { name: 'Delete' }).click();
-  await page.getByRole('dialog', { name: 'Delete project' }).getByText(hostile).waitFor();
+  const typed = page.getByRole('dialog', { name: 'Delete project' }).getByText(hostile);
+  expect(await typed.evaluate((e) => getComputedStyle(e).unicodeBidi)).toBe('isolate');
   await titled(page, 'Projects · llm-proxy');
   expect(await page.locator('img[src="x"]').count()).toBe(0);
 });

@@ -6,7 +6,7 @@ import { returnFocus } from './focus';
 const noBanner = { header: { role: 'presentation' } };
 
 /** A list of options moves by itself when there are many: within an area that moves, axe and the keyboard do not see it as one. By name, as its code is none of the first load. */
-const options = { defaultProps: { withScrollArea: false, styles: { options: { maxHeight: 220, overflowY: 'auto' } } } };
+const options = { defaultProps: { withScrollArea: false, styles: { options: { maxHeight: 220, overflowY: 'auto' }, option: { overflowWrap: 'anywhere' } } } };
 
 /**
  * What differs from Mantine's own look. Its variables are not written from here: that would take a style element, which the policy
@@ -18,8 +18,8 @@ export const theme = createTheme({
   respectReducedMotion: true,
   components: {
     // Locking the page's scrolling takes a style element too.
-    Modal: Modal.extend({ defaultProps: { lockScroll: false, closeButtonProps: { 'aria-label': 'Close' }, attributes: noBanner, onExitTransitionEnd: returnFocus } }),
-    Drawer: Drawer.extend({ defaultProps: { lockScroll: false, position: 'right', size: 'lg', closeButtonProps: { 'aria-label': 'Close' }, attributes: noBanner, onExitTransitionEnd: returnFocus } }),
+    Modal: Modal.extend({ defaultProps: { lockScroll: false, closeButtonProps: { 'aria-label': 'Close' }, attributes: noBanner, classNames: { title: 'wrap' }, onExitTransitionEnd: returnFocus } }),
+    Drawer: Drawer.extend({ defaultProps: { lockScroll: false, position: 'right', size: 'lg', closeButtonProps: { 'aria-label': 'Close' }, attributes: noBanner, classNames: { title: 'wrap' }, onExitTransitionEnd: returnFocus } }),
     Notification: Notification.extend({ defaultProps: { closeButtonProps: { 'aria-label': 'Close' } } }),
     Popover: Popover.extend({ defaultProps: { shadow: 'md', portalProps: { target: 'main' } } }), // of lists and menus too: what opens is a part of the page's content
     Menu: Menu.extend({ defaultProps: { withInitialFocusPlaceholder: false } }), // the first item has the focus, and a menu has nothing but items

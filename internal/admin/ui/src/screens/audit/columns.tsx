@@ -1,5 +1,6 @@
 import { Anchor, Text } from '@mantine/core';
 import type { DataTableColumn } from 'mantine-datatable';
+import { Fragment, type ReactNode } from 'react';
 
 import { nameOf, type Names } from '../../shared/names';
 import { StatusBadge } from '../../shared/StatusBadge';
@@ -31,9 +32,11 @@ function About({ entry: e, projects, tokens }: { entry: Entry; projects: Names; 
 }
 
 /** An entry in a line: why it was refused, else what has changed. */
-function summary(e: Entry): string {
+function summary(e: Entry): ReactNode {
   if (e.outcome === 'refused') {
     return [e.reason, e.suppressed ? `and ${e.suppressed} more` : ''].filter(Boolean).join(', ') || 'no reason given';
   }
-  return changesOf(e).map(({ field, before, after }) => (before === undefined ? `${field}: ${after}` : `${field}: ${before} → ${after ?? 'none'}`)).join('; ');
+  return changesOf(e).map(({ field, before, after }, i) => (
+    <Fragment key={field}>{i > 0 && '; '}{field}: {before !== undefined && <><bdi>{before}</bdi> → </>}<bdi>{after ?? 'none'}</bdi></Fragment>
+  ));
 }

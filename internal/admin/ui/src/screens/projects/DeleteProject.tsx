@@ -11,7 +11,7 @@ export function DeleteProject({ project, onClose }: { project: Schemas['Project'
   return (
     <ConfirmDialog
       opened={!!project} onClose={close} title="Delete project" action="Delete project" typed={project?.name} busy={remove.isPending} error={remove.error}
-      onConfirm={() => project && remove.mutate({ params: { path: { id: project.project_id } } }, { onSuccess: () => { toast(`${project.name} is deleted.`); close(); } })}
+      onConfirm={() => project && remove.mutate({ params: { path: { id: project.project_id } } }, { onSuccess: () => { toast(<><bdi>{project.name}</bdi> is deleted.</>); close(); } })}
     >
       Its provider key is gone and all its tokens are refused from then on. This cannot be undone; deactivating it can. What it has used so far stays in the ledger.
     </ConfirmDialog>

@@ -40,7 +40,7 @@ function Form({ project: now, info, onDone }: { project: Schemas['Project'] | un
     );
   const save = (values: ProjectValues) => {
     setProblem(undefined);
-    const done = { onError: failed, onSuccess: () => { toast(project ? `${values.name} is saved.` : `${values.name} is created.`); onDone(); } };
+    const done = { onError: failed, onSuccess: () => { toast(<><bdi>{values.name}</bdi> is {project ? 'saved' : 'created'}.</>); onDone(); } };
     if (project) {
       change.mutate({ params: { path: { id: project.project_id }, header: ifMatch(project) }, body: projectChange(project, values) }, done);
     } else {

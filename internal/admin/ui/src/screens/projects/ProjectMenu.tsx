@@ -13,8 +13,8 @@ export function ProjectMenu({ project, onEdit, onDelete }: { project: Project; o
     change.mutate(
       { params: { path: { id: project.project_id }, header: ifMatch(project) }, body: { is_active: active } },
       {
-        onSuccess: () => toast(active ? `${project.name} is active: its tokens work.` : `${project.name} is inactive: its tokens are refused.`),
-        onError: (error) => toastProblem(`${project.name} is as it was`, error),
+        onSuccess: () => toast(<><bdi>{project.name}</bdi> is {active ? 'active: its tokens work.' : 'inactive: its tokens are refused.'}</>),
+        onError: (error) => toastProblem(<><bdi>{project.name}</bdi> is as it was</>, error),
       },
     );
   return (

@@ -19,7 +19,7 @@ export function projectColumns(act: { onEdit: (p: Project) => void; onDelete: (p
         </>
       ),
     },
-    { accessor: 'is_active', title: 'State', width: 100, render: (p) => <StatusBadge tone={p.is_active ? 'good' : 'off'}>{p.is_active ? 'active' : 'inactive'}</StatusBadge> },
+    { accessor: 'is_active', title: 'State', width: 120, render: (p) => <StatusBadge tone={p.is_active ? 'good' : 'off'}>{p.is_active ? 'active' : 'inactive'}</StatusBadge> },
     { accessor: 'provider', title: 'Provider' },
     { accessor: 'key_hint', title: 'Provider key', render: keyText },
     { accessor: 'capture', title: 'Capture', render: (p) => p.capture ?? 'as installed' },

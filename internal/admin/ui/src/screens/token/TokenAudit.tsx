@@ -35,7 +35,7 @@ function Changes({ entry }: { entry: Entry }) {
       {entry.reason && <Text size="xs" className="wrap">{entry.reason}</Text>}
       {fields.map((field) => (
         <Text key={field} size="xs" className="wrap">
-          {field}: {field in entry.before && `${entry.before[field] || 'none'} → `}{entry.after[field] || 'none'}
+          {field}: {field in entry.before && <><bdi>{entry.before[field] || 'none'}</bdi> → </>}<bdi>{entry.after[field] || 'none'}</bdi>
         </Text>
       ))}
     </>

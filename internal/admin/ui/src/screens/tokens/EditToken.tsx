@@ -39,7 +39,7 @@ function Form({ token, onClose }: { token: Token; onClose: () => void }) {
     setProblem(undefined);
     change.mutate(
       { params: { path: { id: token.id }, header: ifMatch(token) }, body: tokenChange(token, values) },
-      { onError: failed, onSuccess: (saved) => { toast(`${titleOf(saved)} is saved.`); onClose(); } },
+      { onError: failed, onSuccess: (saved) => { toast(<><bdi>{titleOf(saved)}</bdi> is saved.</>); onClose(); } },
     );
   };
   return (

@@ -24,7 +24,7 @@ function Secret({ minted, onStored }: { minted: Schemas['MintedToken']; onStored
     <Stack>
       <Alert color="orange" role="note">Copy the token now. It is shown this once, and nobody can get it back: a lost one is replaced by another.</Alert>
       <Group gap="xs" wrap="nowrap" align="flex-start">
-        <Code block flex={1} miw={0} tabIndex={0} role="group" aria-label="Token">{minted.token}</Code>
+        <Code block flex={1} miw={0} tabIndex={0} role="group" aria-label="Token" className="wrap" style={{ whiteSpace: 'pre-wrap' }}>{minted.token}</Code>
         <CopyButton text={minted.token} label="Copy the token" variant="filled" data-autofocus />
       </Group>
       <Text size="sm" c="dimmed">Good until {formatTime(minted.expires_at)}.</Text>

@@ -20,7 +20,7 @@ export function RevokeTokens({ tokens, onClose, onRevoked }: { tokens: Token[] |
   const one = tokens?.length === 1;
   const what = one && first ? titleOf(first) : `${formatCount(tokens?.length ?? 0)} tokens`;
   const done = () => {
-    toast(one ? `${what} is revoked.` : `${what} are revoked.`);
+    toast(<><bdi>{what}</bdi> {one ? 'is' : 'are'} revoked.</>);
     close();
     onRevoked?.();
   };
@@ -42,7 +42,7 @@ export function RevokeProject({ project, onClose, onRevoked }: { project: Schema
     onClose();
   };
   const done = ({ revoked }: Schemas['Revoked']) => {
-    toast(`${formatCount(revoked)} ${revoked === 1 ? 'token' : 'tokens'} of ${project?.name} revoked.`);
+    toast(<>{formatCount(revoked)} {revoked === 1 ? 'token' : 'tokens'} of <bdi>{project?.name}</bdi> revoked.</>);
     close();
     onRevoked?.();
   };
