@@ -62,6 +62,18 @@ test('colours are light, dark or those of the system, and stay', async ({ page }
   await expect.poll(scheme).toBe('dark');
 });
 
+test('a screen whose code does not come says so, and comes when the server answers again', async ({ page, strict }) => {
+  strict.allow(/ERR_FAILED|Problem: The server does not answer/); // React says on the console what a screen has thrown
+  await signIn(page, '/admin/#/projects');
+  await page.route(/\/(admin\/(assets\/.*)?|manage\/.*)$/, (route) => route.abort());
+  await page.getByRole('navigation', { name: 'Screens' }).getByRole('link', { name: 'Settings' }).click();
+  await page.getByRole('alert').getByText('The server does not answer.').waitFor();
+  await checkAccessibility(page);
+  await page.unrouteAll();
+  await page.getByRole('button', { name: 'Try again' }).click();
+  await page.getByRole('region', { name: 'Installation' }).waitFor();
+});
+
 test('a phone has all of it in a menu, and nothing stands out to the side', async ({ page }) => {
   await page.setViewportSize({ width: 360, height: 740 });
   await signIn(page);

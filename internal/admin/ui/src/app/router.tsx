@@ -1,5 +1,6 @@
 import { createHashHistory, createRootRoute, createRoute, createRouter, lazyRouteComponent, redirect, retainSearchParams } from '@tanstack/react-router';
 
+import { toProblem } from '../api/problem';
 import { queries } from '../api/queries';
 import { ProblemAlert } from '../shared/ProblemAlert';
 import { TableSkeleton } from '../shared/Skeletons';
@@ -11,9 +12,17 @@ import { parseTokensSearch } from '../screens/tokens/search';
 import { parseRequestsSearch } from '../screens/requests/search';
 import { parseAuditSearch } from '../screens/audit/search';
 import { NotFound } from './NotFound';
+import { Page } from './Page';
 import { Shell } from './Shell';
 
 // The screens. Each is a chunk of its own, which is loaded when somebody goes there; what its address means is known before.
+
+/** A screen by its code. Where that does not come the router loads the page anew, as a new version has other files; but not where nothing answers. */
+function screen<M extends Record<string, unknown>, N extends keyof M & string>(load: () => Promise<M>, name: N) {
+  return lazyRouteComponent(() => load().catch(async (error: unknown) => {
+    throw await window.fetch('./', { method: 'HEAD' }).then(() => error, toProblem);
+  }), name);
+}
 
 const root = createRootRoute({
   component: Shell,
@@ -30,59 +39,59 @@ const overview = createRoute({
   validateSearch: parseOverviewSearch,
   loaderDeps: ({ search }) => search,
   loader: ({ deps }) => void askAhead(queries, deps), // nobody waits for it here: what has come is there when the screen asks
-  component: lazyRouteComponent(() => import('../screens/overview/OverviewScreen'), 'OverviewScreen'),
+  component: screen(() => import('../screens/overview/OverviewScreen'), 'OverviewScreen'),
 });
 
 const projects = createRoute({
   getParentRoute: () => root,
   path: '/projects',
   validateSearch: parseProjectsSearch,
-  component: lazyRouteComponent(() => import('../screens/projects/ProjectsScreen'), 'ProjectsScreen'),
+  component: screen(() => import('../screens/projects/ProjectsScreen'), 'ProjectsScreen'),
 });
 
 const tokens = createRoute({
   getParentRoute: () => root,
   path: '/tokens',
   validateSearch: parseTokensSearch,
-  component: lazyRouteComponent(() => import('../screens/tokens/TokensScreen'), 'TokensScreen'),
+  component: screen(() => import('../screens/tokens/TokensScreen'), 'TokensScreen'),
 });
 
 const token = createRoute({
   getParentRoute: () => root,
   path: '/tokens/$id',
-  component: lazyRouteComponent(() => import('../screens/token/TokenScreen'), 'TokenScreen'),
+  component: screen(() => import('../screens/token/TokenScreen'), 'TokenScreen'),
 });
 
 const requests = createRoute({
   getParentRoute: () => root,
   path: '/requests',
   validateSearch: parseRequestsSearch,
-  component: lazyRouteComponent(() => import('../screens/requests/RequestsScreen'), 'RequestsScreen'),
+  component: screen(() => import('../screens/requests/RequestsScreen'), 'RequestsScreen'),
 });
 
 const audit = createRoute({
   getParentRoute: () => root,
   path: '/audit',
   validateSearch: parseAuditSearch,
-  component: lazyRouteComponent(() => import('../screens/audit/AuditScreen'), 'AuditScreen'),
+  component: screen(() => import('../screens/audit/AuditScreen'), 'AuditScreen'),
 });
 
 const delivery = createRoute({
   getParentRoute: () => root,
   path: '/delivery',
-  component: lazyRouteComponent(() => import('../screens/delivery/DeliveryScreen'), 'DeliveryScreen'),
+  component: screen(() => import('../screens/delivery/DeliveryScreen'), 'DeliveryScreen'),
 });
 
 const playground = createRoute({
   getParentRoute: () => root,
   path: '/playground',
-  component: lazyRouteComponent(() => import('../screens/playground/PlaygroundScreen'), 'PlaygroundScreen'),
+  component: screen(() => import('../screens/playground/PlaygroundScreen'), 'PlaygroundScreen'),
 });
 
 const settings = createRoute({
   getParentRoute: () => root,
   path: '/settings',
-  component: lazyRouteComponent(() => import('../screens/settings/SettingsScreen'), 'SettingsScreen'),
+  component: screen(() => import('../screens/settings/SettingsScreen'), 'SettingsScreen'),
 });
 
 export const router = createRouter({
@@ -90,7 +99,9 @@ export const router = createRouter({
   history: createHashHistory(), // S3 has no rule that would answer other paths with the page
   defaultPreload: 'intent',
   defaultPendingComponent: () => <TableSkeleton label="the screen" />,
-  defaultErrorComponent: ({ error, reset }) => <ProblemAlert error={error} retry={reset} />,
+  defaultErrorComponent: ({ error, reset }) => (
+    <Page title="Not loaded"><ProblemAlert error={error} retry={() => { reset(); void router.invalidate(); }} /></Page>
+  ),
 });
 
 /** Loads the code of the screen that the address asks for; the router itself begins when somebody has signed in. */
