@@ -39,6 +39,11 @@ test('the page of a token has its caps, its usage, its requests and what was don
   const requests = page.getByRole('region', { name: 'Recent requests' });
   await requests.getByTitle(requestID).waitFor();
   await requests.getByText('gpt-4o-mini').first().waitFor();
+  await requests.getByRole('link').filter({ has: page.getByTitle(requestID) }).click();
+  const details = page.getByRole('dialog', { name: 'Request' });
+  await details.getByText(requestID).waitFor();
+  await details.getByRole('link', { name: 'watched' }).click();
+  await page.getByRole('heading', { level: 1, name: 'watched' }).waitFor();
   const audit = page.getByRole('region', { name: 'Audit trail' });
   await audit.getByText('token.update').waitFor();
   await audit.getByText('max_requests: 10 → 4').waitFor();

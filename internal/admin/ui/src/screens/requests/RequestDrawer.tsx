@@ -46,7 +46,7 @@ function Details({ request: r, projects }: { request: Schemas['Request']; projec
         <Fact name="Request id"><Copied text={r.id} /></Fact>
         <Fact name="Time"><time dateTime={r.time}>{formatTime(r.time)}</time></Fact>
         <Fact name="Project">{r.project_id ? <><Anchor inherit underline="always" renderRoot={(props) => <Link to="/projects" search={{ edit: r.project_id }} {...props} />}>{nameOf(projects, r.project_id)}</Anchor><Copied text={r.project_id} /></> : unknown}</Fact>
-        <Fact name="Token">{r.token_id ? <>{nameOf(tokens, r.token_id)}<Copied text={r.token_id} /></> : unknown}</Fact>
+        <Fact name="Token">{r.token_id ? <><Anchor inherit underline="always" renderRoot={(props) => <Link to="/tokens/$id" params={{ id: r.token_id! }} {...props} />}>{nameOf(tokens, r.token_id)}</Anchor><Copied text={r.token_id} /></> : unknown}</Fact>
         <Fact name="Provider">{r.provider ?? unknown}</Fact>
         <Fact name="Model">{r.model ?? unknown}</Fact>
         <Fact name="Stream">{r.stream ? `yes${r.response.events ? `, ${formatCount(r.response.events)} events` : ''}` : 'no'}</Fact>

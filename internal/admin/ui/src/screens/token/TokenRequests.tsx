@@ -1,4 +1,5 @@
 import { Code, Stack, Text, Title } from '@mantine/core';
+import { Link } from '@tanstack/react-router';
 import type { DataTableColumn } from 'mantine-datatable';
 
 import type { Schemas } from '../../api/client';
@@ -12,7 +13,7 @@ type Request = Schemas['Request'];
 
 const columns: DataTableColumn<Request>[] = [
   { accessor: 'time', title: 'When', render: (r) => <Time at={r.time} /> },
-  { accessor: 'id', title: 'Request', render: (r) => <Code fz={11} title={r.id}>{r.id.slice(0, 8)}…</Code> },
+  { accessor: 'id', title: 'Request', render: (r) => <Link to="/requests" search={{ token_id: r.token_id, open: r.id }}><Code fz={11} title={r.id}>{r.id.slice(0, 8)}…</Code></Link> },
   { accessor: 'path', title: 'Endpoint', width: 200, render: (r) => <span className="wrap">{r.method} {r.path}</span> },
   { accessor: 'model', title: 'Model', width: 150, render: (r) => <span className="wrap">{r.model ?? unknown}</span> },
   { accessor: 'outcome', title: 'Outcome', render: (r) => <StatusBadge tone={r.outcome === 'complete' && (r.status ?? 0) < 400 ? 'good' : 'bad'}>{`${r.status ?? ''} ${r.outcome.replaceAll('_', ' ')}`.trim()}</StatusBadge> },
