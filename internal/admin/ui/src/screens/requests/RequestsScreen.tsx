@@ -27,6 +27,7 @@ export function RequestsScreen() {
   const projects = useProjectNames();
   const tokens = useTokenNames(pages.rows.slice(-100).flatMap(({ token_id }) => token_id ?? []));
   const filtered = Object.entries(search).some(([name, value]) => ['project_id', 'token_id', 'model', 'status', 'outcome'].includes(name) && value !== undefined);
+  const longer = range.to !== undefined || preset !== '30d'; // than what is looked at there is
   const longest = () => void navigate({ search: (old) => ({ ...old, range: '30d' as const, from: undefined, to: undefined }) });
 
   return (
@@ -34,10 +35,10 @@ export function RequestsScreen() {
       <Filters search={search} go={go} />
       <DataTable
         label="Requests" pages={pages} id="id" columns={requestColumns({ projects, tokens, onOpen: ({ id }) => go({ open: id }) })} onRowClick={({ id }) => go({ open: id })}
-        empty={filtered || range.to || preset !== '30d' ? (
+        empty={filtered || longer ? (
           <Stack align="flex-start">
             <Text>{filtered ? 'No request fits.' : 'No request in this time.'}</Text>
-            <Button variant="default" onClick={longest}>Look at 30 days</Button>
+            {longer && <Button variant="default" onClick={longest}>Look at 30 days</Button>}
           </Stack>
         ) : (
           <EmptyState title="No request yet" command="llm-proxy openai chat --token-file token.txt">
