@@ -33,9 +33,15 @@ test('sign-out ends the session on the server', async ({ page, strict, server })
   strict.allow(/401 \(Unauthorized\)/);
   await signIn(page);
   const [cookie] = await page.context().cookies();
+  const other = await page.context().newPage();
+  await other.goto('/admin/#/projects');
+  await other.getByRole('button', { name: 'Demo', exact: true }).waitFor();
+  await page.bringToFront();
   await page.getByRole('button', { name: 'Account' }).click();
   await page.getByRole('menuitem', { name: 'Sign out' }).click();
   await page.getByText('You have signed out.').waitFor();
+  await other.getByText('You have signed out.').waitFor();
+  expect(await other.content(), 'no window keeps what it has shown').not.toContain('Demo');
   await titled(page, 'Sign in · llm-proxy'); // no name of what was looked at stays in the window's title
   const response = await fetch(`${server.url}/manage/projects`, { headers: { Cookie: `${cookie!.name}=${cookie!.value}` } });
   expect(response.status).toBe(401);
@@ -45,7 +51,19 @@ test('sign-out ends the session on the server', async ({ page, strict, server })
 
 test('a session that is over leads back to sign-in, with the reason, and on to where one was', async ({ page, strict }) => {
   strict.allow(/401 \(Unauthorized\)/);
-  await signIn(page, '/admin/#/projects');
+  await signIn(page, '/admin/#/projects?edit=new');
+  const form = page.getByRole('dialog', { name: 'Create project' });
+  await form.getByLabel('Name', { exact: false }).first().fill('Half filled');
+  await form.getByLabel('Provider key', { exact: true }).fill('sk-fake-provider-key-abcd');
+  await page.context().clearCookies();
+  await form.getByRole('button', { name: 'Create project' }).click();
+  await page.getByText('Your session is over').waitFor();
+  expect(await form.isVisible()).toBe(false);
+  await checkAccessibility(page);
+  await passwordField(page).fill(password);
+  await page.keyboard.press('Enter');
+  await form.getByRole('button', { name: 'Create project' }).click(); // what was typed is there
+  await page.getByText('Half filled is created.').waitFor();
   await page.context().clearCookies();
   await page.goto('/admin/#/projects?q=Demo'); // by its address: the screen with its fields may have gone already
   await page.getByText('Your session is over').waitFor();

@@ -2,7 +2,7 @@ import { Center, Loader, MantineProvider, Stack } from '@mantine/core';
 import { Notifications } from '@mantine/notifications';
 import { QueryClientProvider } from '@tanstack/react-query';
 import { RouterProvider } from '@tanstack/react-router';
-import { useEffect } from 'react';
+import { Activity, useEffect, useRef } from 'react';
 
 import { queries } from '../api/queries';
 import { askSession, useSession } from '../session/session';
@@ -23,18 +23,23 @@ export function App() {
   );
 }
 
-/** Lets through who has signed in. */
+/** Lets through who has signed in. While a session is over its screens are hidden, as they are, so that nothing is lost that was typed; they go when somebody signs out. */
 function Gate() {
   const session = useSession();
+  const waits = useRef(false); // a session is over, and its screens wait for the next
   useEffect(() => {
     void askSession();
     loadScreen(); // beside the question: a reader who has signed in waits for both
   }, []);
   useEffect(() => {
-    if (session.state === 'out') {
+    if (session.state === 'out' && session.why !== 'ended') {
       queries.clear(); // what was read belongs to who has left
+    } else if (session.state === 'in' && waits.current) { // what is there is old, and the address may be another
+      void queries.invalidateQueries();
+      void router.load();
     }
-  }, [session.state]);
+    waits.current = session.state === 'out' && session.why === 'ended';
+  }, [session]);
   switch (session.state) {
     case 'asking':
       return <Center mih="100vh"><Loader aria-label="Loading" /></Center>;
@@ -45,8 +50,14 @@ function Gate() {
         </Center>
       );
     case 'out':
-      return <SignIn why={session.why} />;
-    case 'in':
-      return <RouterProvider router={router} />;
+    case 'in': {
+      const over = session.state === 'out';
+      return (
+        <>
+          {over && <SignIn why={session.why} />}
+          {(!over || session.why === 'ended') && <Activity mode={over ? 'hidden' : 'visible'}><RouterProvider router={router} /></Activity>}
+        </>
+      );
+    }
   }
 }

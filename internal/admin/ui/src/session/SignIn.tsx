@@ -8,7 +8,7 @@ import { signIn } from './session';
 
 const said = {
   fresh: undefined,
-  ended: 'Your session is over: it ends after 30 minutes without use, 12 hours after sign-in, and when you sign out in another window. Sign in to go on where you were.',
+  ended: 'Your session is over: it ends after 30 minutes without use, or 12 hours after sign-in. Sign in to go on where you were.',
   left: 'You have signed out.',
 };
 

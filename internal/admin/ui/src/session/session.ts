@@ -15,6 +15,10 @@ let current: Session = { state: 'asking' };
 const listeners = new Set<() => void>();
 let timer: ReturnType<typeof setTimeout> | undefined;
 
+/** The other windows of the site: who signs out in one has signed out in all. */
+const windows = new BroadcastChannel('llm-proxy.session');
+windows.onmessage = () => set({ state: 'out', why: 'left' });
+
 function set(next: Session): void {
   current = next;
   clearTimeout(timer);
@@ -75,6 +79,7 @@ export async function signOut(): Promise<void> {
     throw await problemOf(response);
   }
   set({ state: 'out', why: 'left' });
+  windows.postMessage('left');
 }
 
 export function useSession(): Session {
