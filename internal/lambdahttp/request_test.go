@@ -166,7 +166,7 @@ func FuzzEventToRequest(f *testing.F) {
 	f.Fuzz(func(t *testing.T, payload []byte) {
 		var e lambdahttp.Event
 		if json.Unmarshal(payload, &e) != nil {
-			t.Skip("not an event")
+			return // not an event
 		}
 		var r *seen
 		h := http.HandlerFunc(func(_ http.ResponseWriter, got *http.Request) {

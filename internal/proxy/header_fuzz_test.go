@@ -54,7 +54,7 @@ providers:
 	f.Add("x-forwarded-for", "1", "2", "", "", true)
 	f.Fuzz(func(t *testing.T, name, one, two, connection, tokenDrops string, first bool) {
 		if !httpguts.ValidHeaderFieldName(name) || strings.EqualFold(name, "Connection") {
-			t.Skip("the server lets no such name in, or it is the other header of this test")
+			return // the server lets no such name in, or it is the other header of this test
 		}
 		p := set.Providers["b"]
 		if first {
