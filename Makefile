@@ -15,6 +15,8 @@ BUILDFLAGS = -trimpath -ldflags "-s -w -X main.version=$(VERSION)"
 COVERFILE := coverage.out
 # The race detector needs a C compiler; `make tools` installs one where it may, and the tests say so where they run without.
 RACE       = $(shell command -v $${CC:-gcc} >/dev/null && echo -race)
+# go test, and at the end what was skipped and why.
+TEST       = .ci/test.sh
 # Our own packages by place. local/sdktest has a target of its own, as its suites need Node and Python, and so has infra/aws, which deploys the
 # stack to a stand-in for AWS.
 INFRA      = $(shell go list ./infra/... | grep -v /infra/aws)
@@ -57,30 +59,30 @@ lint: tools ## format, vet, workflows and golangci-lint, which runs staticcheck,
 format: tools ## write all Go files in gofumpt form
 	@$(TOOLS)/gofumpt -w .
 
-race: ## every test but the SDK suites, with the race detector
+race: tools ## every test but the SDK suites, with the race detector
 	@$(call require-race)
-	@CGO_ENABLED=1 go test $(RACE) ./internal/... $(INFRA) $(LOCAL)
+	@CGO_ENABLED=1 $(TEST) $(RACE) ./internal/... $(INFRA) $(LOCAL)
 
-unit: ## the tests of internal/ with the race detector, writing coverage.out
+unit: tools ## the tests of internal/ with the race detector, writing coverage.out
 	@$(call require-race)
-	@CGO_ENABLED=$(if $(RACE),1,0) go test $(RACE) -timeout 15m -covermode=atomic -coverpkg=./internal/... -coverprofile=$(COVERFILE) ./internal/...
+	@CGO_ENABLED=$(if $(RACE),1,0) $(TEST) $(RACE) -timeout 15m -covermode=atomic -coverpkg=./internal/... -coverprofile=$(COVERFILE) ./internal/...
 
 cover: ## the gate over coverage.out: internal/ at least 90 %, no package below 80 %
 	@test -f $(COVERFILE) || { echo "no $(COVERFILE): run make unit first" >&2; exit 1; }
 	@go run ./infra/covergate -profile $(COVERFILE) -total 90 -package 80 -generated '*.gen.go'
 
-rules: ## tests of the repository itself: imports, secrets, workflows, links
-	@go test $(INFRA)
+rules: tools ## tests of the repository itself: imports, secrets, workflows, links
+	@$(TEST) $(INFRA)
 
-local: ## the tests of the program and its server, and of the functions as they are built
-	@if [ -z "$(LOCAL)" ]; then echo "no packages under local/" >&2; exit 1; fi; go test -timeout 15m $(LOCAL) ./functions/...
+local: tools ## the tests of the program and its server, and of the functions as they are built
+	@if [ -z "$(LOCAL)" ]; then echo "no packages under local/" >&2; exit 1; fi; $(TEST) -timeout 15m $(LOCAL) ./functions/...
 
 api: build ## requests made from the OpenAPI document, against a running server
 	@local/apitest/run.sh
 
-sdk: ## the official OpenAI SDKs for Go, Python and JavaScript through the proxy
+sdk: tools ## the official OpenAI SDKs for Go, Python and JavaScript through the proxy
 	@local/sdktest/setup.sh
-	@go test -timeout 15m ./local/sdktest/...
+	@$(TEST) -timeout 15m ./local/sdktest/...
 
 fuzz: ## each fuzz target with FUZZINPUTS (20000) inputs
 	@.ci/fuzz.sh $(FUZZINPUTS)
@@ -130,9 +132,9 @@ prices: ## take a newer table of prices from LiteLLM's wheel (PRICES=version): i
 vuln: tools ## known vulnerabilities in what the programs call; says so where the database does not answer
 	@infra/tools/vuln.sh $(TOOLS)/govulncheck
 
-aws: ## the template: linted, translated, asserted, and the built stack deployed to a stand-in for AWS
+aws: tools ## the template: linted, translated, asserted, and the built stack deployed to a stand-in for AWS
 	@infra/aws/tools/install.sh
-	@go test -timeout 25m -count=1 ./infra/aws/...
+	@$(TEST) -timeout 25m -count=1 ./infra/aws/...
 
 stack: build ## start what servers and functions find on AWS: bus, queues, bucket, secrets (ministack) and tables (DynamoDB Local)
 	@infra/aws/tools/install.sh ministack

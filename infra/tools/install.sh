@@ -47,7 +47,7 @@ fi
 stamp=$cache/bin/.pins
 pins=$(go version; cat go.mod go.sum | sha256sum)
 if [ "$(cat "$stamp" 2>/dev/null)" != "$pins" ]; then
-	echo "building actionlint, golangci-lint, gofumpt, govulncheck and oapi-codegen (once; a minute or two)"
+	echo "building actionlint, golangci-lint, gofumpt, gotestsum, govulncheck and oapi-codegen (once; a minute or two)"
 	mkdir -p "$cache/bin"
 	GOBIN= GOWORK=off GOFLAGS= go build -mod=readonly -buildvcs=false -o "$cache/bin/" tool
 	echo "$pins" >"$stamp"
