@@ -210,12 +210,11 @@ func (c *checker) origins(f field[[]string]) []string {
 }
 
 func (c *checker) endpoints(list []field[endpointFile]) []*Endpoint {
-	seen := map[string]bool{}
+	seen, braces := map[string]bool{}, strings.NewReplacer("{", "", "}", "")
 	var all []*Endpoint
 	for _, f := range list {
 		v := f.value
-		plain := strings.NewReplacer("{", "", "}", "").Replace(v.Path)
-		if !templateForm().MatchString(v.Path) || !cleanPath(plain) {
+		if !templateForm().MatchString(v.Path) || !cleanPath(braces.Replace(v.Path)) {
 			c.fail(f.node, "path %q is no template such as /v1/models/{model}", v.Path)
 		}
 		e := &Endpoint{Path: v.Path, Methods: v.Methods, Usage: v.Usage, Group: llmproxy.EndpointGroup(v.Group)}

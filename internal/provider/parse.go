@@ -2,7 +2,6 @@ package provider
 
 import (
 	"bytes"
-	"embed"
 	"errors"
 	"fmt"
 	"io"
@@ -10,10 +9,8 @@ import (
 	"strings"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/ast"
 )
-
-//go:embed presets/*.yaml
-var presets embed.FS
 
 // maxFile is the largest size of a providers.yaml.
 const maxFile = 1 << 20
@@ -27,10 +24,12 @@ func Load(file string) (*Set, error) {
 	return Parse(file, data)
 }
 
+// What is in presets/ was read when the program was made: reading YAML costs more than everything else that a function does before it is
+// ready. The default is made from the presets, so they come first.
+//go:generate go test -run ^TestThePresetsAreWhatTheirFilesSay$ . -update
 //go:generate go test -run ^TestTheDefaultIsWhatItsFilesSay$ . -update
 
-// Default returns the providers of an installation that names no file: OpenAI. They are those of presets/providers.yaml, read when the
-// program was made: reading YAML costs more than everything else that a function does before it is ready.
+// Default returns the providers of an installation that names no file: OpenAI. They are those of presets/providers.yaml.
 func Default() *Set {
 	s := defaultSet()
 	s.routes = newRoutes(s)
@@ -80,29 +79,23 @@ func (f *setFile) set() (*Set, error) {
 	return s, nil
 }
 
+// ours is where each value of a preset stands, which is in no file.
+var ours ast.Node = &ast.NullNode{BaseNode: &ast.BaseNode{}}
+
 func preset(name field[string]) (stanza, error) {
-	var p stanza
 	if name.node == nil {
-		return p, nil
+		return stanza{}, nil
 	}
 	switch name.value {
-	case "openai", "anthropic", "openai_compatible":
+	case "openai":
+		return openaiPreset(), nil
+	case "anthropic":
+		return anthropicPreset(), nil
+	case "openai_compatible":
+		return openaiCompatiblePreset(), nil
 	default:
-		return p, errAt(name.node, "unknown preset %q, only openai, anthropic, openai_compatible", name.value)
+		return stanza{}, errAt(name.node, "unknown preset %q, only openai, anthropic, openai_compatible", name.value)
 	}
-	return embedded(name.value)
-}
-
-func embedded(name string) (stanza, error) {
-	var s stanza
-	data, err := presets.ReadFile("presets/" + name + ".yaml")
-	if err != nil {
-		return s, fmt.Errorf("preset %s: %w", name, err)
-	}
-	if err := decode(data, &s); err != nil {
-		return s, fmt.Errorf("preset %s: %w", name, err)
-	}
-	return s, nil
 }
 
 // provider checks a stanza, completed by its preset and by the defaults.
@@ -112,10 +105,7 @@ func (n *named) provider() (*Provider, error) {
 	if err != nil {
 		return nil, err
 	}
-	def, err := embedded("defaults")
-	if err != nil {
-		return nil, err
-	}
+	def := defaultsPreset()
 	c := &checker{}
 	p := &Provider{Name: n.name.value, Private: s.Private.or(pre.Private, def.Private).value}
 	p.BaseURL = c.baseURL(n.name.node, s.BaseURL.or(pre.BaseURL), p.Private)

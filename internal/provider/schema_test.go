@@ -174,14 +174,14 @@ func TestTheSchemaKnowsEachFieldAndNoOther(t *testing.T) {
 	}
 	require.ElementsMatch(t, kinds, endpointOf.Properties["usage"].Enum)
 	for _, name := range stanzaOf.Properties["preset"].Enum {
-		_, err := embedded(name.(string))
+		_, err := preset(field[string]{name.(string), ours})
 		require.NoError(t, err)
 	}
 }
 
 // TestTheSchemaTellsTheDefaults that hold where neither a stanza nor its preset says otherwise.
 func TestTheSchemaTellsTheDefaults(t *testing.T) {
-	data, err := presets.ReadFile("presets/defaults.yaml")
+	data, err := os.ReadFile("presets/defaults.yaml")
 	require.NoError(t, err)
 	var want map[string]any
 	require.NoError(t, yaml.Unmarshal(data, &want))
@@ -212,13 +212,13 @@ func TestTheSchemaTellsTheDefaults(t *testing.T) {
 func TestTheSchemaAcceptsWhatTheProgramDoes(t *testing.T) {
 	root := readSchema(t)
 	for _, name := range []string{"openai", "anthropic", "openai_compatible", "defaults"} {
-		data, err := presets.ReadFile("presets/" + name + ".yaml")
+		data, err := os.ReadFile("presets/" + name + ".yaml")
 		require.NoError(t, err)
 		var v any
 		require.NoError(t, yaml.Unmarshal(data, &v))
 		require.Empty(t, root.Defs["provider"].problems(root, name, v))
 	}
-	data, err := presets.ReadFile("presets/providers.yaml")
+	data, err := os.ReadFile("presets/providers.yaml")
 	require.NoError(t, err)
 	require.Empty(t, problemsOf(t, root, string(data)))
 
