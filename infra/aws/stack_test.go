@@ -234,9 +234,12 @@ func TestTheStackDeploysAndWorks(t *testing.T) {
 	require.Equal(t, id, record.Get("token_id").Str)
 	require.Positive(t, record.Get("usage.total").Int())
 
-	// A new sealing secret: the key still opens, and nobody has set it anew.
 	s.verify(filepath.Join(e.built, "Proxy", "bootstrap"))
 
+	steps := s.chat(s.followNextSteps())
+	require.Equal(t, http.StatusOK, steps.status, steps.body)
+
+	// A new sealing secret: the key still opens, and nobody has set it anew.
 	asked := len(upstream.Requests())
 	e.buildSetup(firstSite)
 	s.out = deploy("SealingKeyVersion=2", "LogDays=7", "AdminSite=true")
