@@ -76,6 +76,10 @@ esac
 	said, err := cmd.CombinedOutput()
 	require.Error(t, err, "%s", said)
 	require.NotContains(t, string(said), "\nok", "nothing holds")
+	for _, stream := range []string{"a stream", "a stream through the site's distribution"} {
+		require.Contains(t, string(said), "FAIL  "+stream+" arrives as it is made")
+		require.Contains(t, string(said), "FAIL  "+stream+" ends as the provider ends it")
+	}
 	script, err := os.ReadFile(filepath.Join(root, "scripts/verify-deployed"))
 	require.NoError(t, err)
 	for _, check := range regexp.MustCompile(`(?m)\bcheck "([^"$(]*)`).FindAllSubmatch(script, -1) {
