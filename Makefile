@@ -108,8 +108,9 @@ bench: build ## CPU, latency and memory beside a direct call, a bare ReverseProx
 bench-events: ## a dispatcher over a backlog: a million events to a file, webhooks of 50 ms; events a second, peak memory
 	@go test -timeout 30m -run '^$$' -bench '^BenchmarkABacklogIsDelivered$$' -benchtime 1x ./local/llm-proxy
 
-bench-lambda: ## the built function beside a minimal one, at Lambda's shares of a processor: INIT, CPU, memory, sizes
+bench-lambda: ## the built function beside a minimal one, at Lambda's shares of a processor: INIT, CPU, memory, sizes; our adapter beside lambdaurl
 	@go test -timeout 15m -run '^$$' -bench '^Benchmark(Function|Ready)$$' -benchtime 300x ./functions/proxy
+	@go test -run '^$$' -bench '^BenchmarkInvocation$$' -benchtime 5000x ./internal/lambdahttp
 
 # The database is kept for runs of the next hours, one for each version of its tables.
 SIZE_DB = $(CACHE)/size-$(notdir $(basename $(lastword $(sort $(wildcard internal/store/sqlite/migrations/*.sql))))).db
