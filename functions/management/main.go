@@ -4,10 +4,7 @@ package main
 
 import (
 	"fmt"
-	"maps"
 	"os"
-	"slices"
-	"strings"
 
 	"github.com/aws/aws-lambda-go/lambda"
 	sdkbridge "github.com/aws/aws-sdk-go-v2/service/eventbridge"
@@ -18,7 +15,6 @@ import (
 	"github.com/sofatutor/llm-proxy/internal/bus/eventbridge"
 	"github.com/sofatutor/llm-proxy/internal/lambdahttp"
 	"github.com/sofatutor/llm-proxy/internal/manage"
-	"github.com/sofatutor/llm-proxy/internal/seal"
 	"github.com/sofatutor/llm-proxy/internal/store/dynamo"
 )
 
@@ -52,31 +48,19 @@ func join(environ []string) (*manage.Handler, *auditrelay.Relay, error) {
 	if err != nil {
 		return nil, nil, err
 	}
-	sealer, err := seal.NewSealer(s.PublicKey)
-	if err != nil {
-		return nil, nil, err
-	}
-	secrets := secretsmanager.NewFromConfig(aws)
 	store := dynamo.New(aws, dynamo.Config{Tokens: s.TokensTable, Control: s.ControlTable, Log: log})
-	service := manage.New(manage.Config{
-		Store:  store,
-		Sealer: sealer, Providers: slices.Sorted(maps.Keys(providers.Providers)), Default: providers.Default,
-		KeyRefPrefix: s.KeysPrefix, DefaultMaxRequests: s.MaxRequests,
-	})
-	refusals := manage.NewRefusals(service, log)
-	authenticators, err := s.authenticators(secrets, store, refusals, log)
+	service, err := s.service(store, providers)
 	if err != nil {
 		return nil, nil, err
 	}
-	handler, err := manage.NewHandler(manage.HandlerConfig{
-		Service: service, Refusals: refusals, Authenticators: authenticators,
-		Ledger:       s.ledger(aws, log),
-		Destinations: s.destinations(aws, log),
-		Providers:    providers, Version: version, Store: "dynamodb", Bus: "eventbridge", Region: aws.Region, PublicURL: strings.TrimRight(s.PublicURL, "/"),
-		Limits:    limits,
-		Retention: manage.Retention{EventDays: s.RequestDays, LogDays: s.LogDays},
-		Log:       log,
-	})
+	refusals := manage.NewRefusals(service, log)
+	authenticators, err := s.authenticators(secretsmanager.NewFromConfig(aws), store, refusals, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	config := s.stack(aws, log)
+	config.Service, config.Refusals, config.Authenticators, config.Providers, config.Version = service, refusals, authenticators, providers, version
+	handler, err := manage.NewHandler(config)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -3,12 +3,14 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
+	"strings"
 	"time"
 
+	"github.com/aws/aws-sdk-go-v2/aws"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
-
-	"github.com/aws/aws-sdk-go-v2/aws"
 
 	"github.com/sofatutor/llm-proxy/functions/internal/base"
 	"github.com/sofatutor/llm-proxy/functions/internal/secret"
@@ -17,6 +19,8 @@ import (
 	"github.com/sofatutor/llm-proxy/internal/emf"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
 	"github.com/sofatutor/llm-proxy/internal/manage"
+	"github.com/sofatutor/llm-proxy/internal/provider"
+	"github.com/sofatutor/llm-proxy/internal/seal"
 	"github.com/sofatutor/llm-proxy/internal/store/dynamo"
 )
 
@@ -66,6 +70,30 @@ const (
 // limits are what the site shows of them.
 var limits = manage.Limits{
 	RequestBytes: proxyRequestBytes, Answer: proxyTimeout, SignInFailures: admin.MaxFailures, SessionIdle: admin.IdleTime, Session: admin.LongestUse,
+}
+
+// service is management over the store. It seals with the public key.
+func (s *settings) service(store *dynamo.Store, providers *provider.Set) (*manage.Service, error) {
+	sealer, err := seal.NewSealer(s.PublicKey)
+	if err != nil {
+		return nil, err
+	}
+	return manage.New(manage.Config{
+		Store: store, Sealer: sealer, Providers: slices.Sorted(maps.Keys(providers.Providers)), Default: providers.Default,
+		KeyRefPrefix: s.KeysPrefix, DefaultMaxRequests: s.MaxRequests,
+	}), nil
+}
+
+// stack is what the handler has of the stack, and tells of it.
+func (s *settings) stack(cfg aws.Config, log *zap.Logger) manage.HandlerConfig {
+	return manage.HandlerConfig{
+		Ledger:       s.ledger(cfg, log),
+		Destinations: s.destinations(cfg, log),
+		Store:        "dynamodb", Bus: "eventbridge", Region: cfg.Region, PublicURL: strings.TrimRight(s.PublicURL, "/"),
+		Limits:    limits,
+		Retention: manage.Retention{EventDays: s.RequestDays, LogDays: s.LogDays},
+		Log:       log,
+	}
 }
 
 // ledger is nil where there is none.

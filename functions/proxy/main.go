@@ -9,14 +9,12 @@ import (
 	"os"
 
 	"github.com/aws/aws-lambda-go/lambda"
-	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"go.uber.org/zap"
 
 	"github.com/sofatutor/llm-proxy/functions/internal/base"
 	"github.com/sofatutor/llm-proxy/internal/bus/eventbridge"
 	"github.com/sofatutor/llm-proxy/internal/lambdahttp"
 	"github.com/sofatutor/llm-proxy/internal/proxy"
-	"github.com/sofatutor/llm-proxy/internal/seal"
 	"github.com/sofatutor/llm-proxy/internal/store/dynamo"
 )
 
@@ -47,12 +45,7 @@ func join(ctx context.Context, environ []string) (http.Handler, func(context.Con
 	if err != nil {
 		return nil, nil, err
 	}
-	secrets := secretsmanager.NewFromConfig(aws)
-	keys := seal.New(seal.Config{
-		Secrets:    seal.FromSecretsManager(secrets, s.SealingSecret),
-		References: seal.ReferencesIn(secrets, s.KeysPrefix),
-		Log:        log,
-	})
+	keys := s.keys(aws, log)
 	providers, err := base.Providers(s.Providers)
 	if err != nil {
 		return nil, nil, err

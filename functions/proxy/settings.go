@@ -9,6 +9,7 @@ import (
 	"github.com/aws/aws-sdk-go-v2/aws"
 	sdkbridge "github.com/aws/aws-sdk-go-v2/service/eventbridge"
 	"github.com/aws/aws-sdk-go-v2/service/s3"
+	"github.com/aws/aws-sdk-go-v2/service/secretsmanager"
 	"github.com/aws/aws-sdk-go-v2/service/sqs"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
@@ -17,6 +18,7 @@ import (
 	"github.com/sofatutor/llm-proxy/internal/bus/eventbridge"
 	"github.com/sofatutor/llm-proxy/internal/emf"
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
+	"github.com/sofatutor/llm-proxy/internal/seal"
 )
 
 // settings come from the environment, which the template fills in.
@@ -61,6 +63,14 @@ func (s *settings) metrics(flush func(context.Context)) (observe func(*llmproxy.
 		m.flush()
 		flush(ctx)
 	}
+}
+
+// keys open the provider keys of projects.
+func (s *settings) keys(cfg aws.Config, log *zap.Logger) *seal.Opener {
+	secrets := secretsmanager.NewFromConfig(cfg)
+	return seal.New(seal.Config{
+		Secrets: seal.FromSecretsManager(secrets, s.SealingSecret), References: seal.ReferencesIn(secrets, s.KeysPrefix), Log: log,
+	})
 }
 
 // events is how the settings want the publisher.
