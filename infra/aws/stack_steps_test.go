@@ -19,7 +19,7 @@ import (
 func (s *stack) followNextSteps() (token string) {
 	s.t.Helper()
 	steps := s.out["NextSteps"]
-	require.Equal(s.t, 5, len(strings.Split(steps, "\n")), "a command on each line: %s", steps)
+	require.Len(s.t, strings.Split(steps, "\n"), 5, "a command on each line: %s", steps)
 	dir := s.t.TempDir()
 	program := filepath.Join(dir, "bin", "llm-proxy")
 	build := exec.CommandContext(s.t.Context(), "go", "build", "-o", program, "./local/llm-proxy")
