@@ -87,7 +87,7 @@ func (p *Process) CPU() (time.Duration, error) {
 // cpuClock is the clock that counts the processor time of a process, to the nanosecond (clock_getcpuclockid(3)). What /proc tells is the same in steps of 10 ms.
 func cpuClock(pid int) int32 {
 	const ofProcess = 2
-	return ^int32(pid)<<3 | ofProcess //nolint:gosec // process ids are below 2^22
+	return ^int32(pid)<<3 | ofProcess
 }
 
 // RSS is the resident memory of the process and its children in bytes.
