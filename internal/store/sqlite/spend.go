@@ -69,7 +69,7 @@ const (
 
 // spendTogether is how many spends share a transaction at most. A few are enough to share what a transaction costs; with more, the first
 // would wait for the last of a crowd before any of them goes on to its upstream.
-const spendTogether = 16
+const spendTogether = 6
 
 // spender spends over one connection. Whoever comes while nobody spends does it on its own goroutine. Others queue; whoever ends then
 // wakes the first of them, which takes those that wait into one transaction.
