@@ -52,7 +52,9 @@ func TestEveryCheckOfTheScriptCanFail(t *testing.T) {
 	{"OutputKey": "EventBucketName", "OutputValue": "bucket"}, {"OutputKey": "ManagementTokenSecret", "OutputValue": "secret"},
 	{"OutputKey": "AdminUrl", "OutputValue": "https://nothing.example/"}, {"OutputKey": "AdminSecret", "OutputValue": "secret"}]}],
  "StackResourceDetail": {"PhysicalResourceId": "id"}, "SecretString": "{\"management_token\": \"fake\", \"user\": \"admin\", \"password\": \"fake\"}",
- "Role": {"Arn": "arn"}, "EvaluationResults": [{"EvalDecision": "unknown"}], "Table": {"TableArn": "arn"}, "Attributes": {"ApproximateNumberOfMessages": "7"}}
+ "Role": {"Arn": "arn"}, "EvaluationResults": [{"EvalDecision": "unknown"}], "Table": {"TableArn": "arn"}, "Attributes": {"ApproximateNumberOfMessages": "7"},
+ "State": "DISABLED", "Subscriptions": [{"SubscriptionArn": "PendingConfirmation"}], "Account": "000000000000", "Budget": {"BudgetType": "USAGE"},
+ "events": [{"message": "REPORT RequestId: 1 Duration: 3.00 ms Init Duration: 90.10 ms"}, {"message": "REPORT RequestId: 2 Duration: 3.00 ms Init Duration: 1234.56 ms"}]}
 END
 `,
 		// It makes a project and a token, and answers everything else with a status that is none.
