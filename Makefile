@@ -102,8 +102,8 @@ release: ui ## dist/: the program for RELEASES (Linux and macOS), what each cons
 	done
 	@cd dist && sha256sum * >SHA256SUMS
 
-bench: build ## CPU, latency and memory beside a direct call, a bare ReverseProxy and nginx
-	@go run ./internal/bench/compare
+bench: build ## CPU, latency and memory beside a direct call, a bare ReverseProxy and nginx; also as JSON to docs/benchmarks
+	@go run ./internal/bench/compare -out docs/benchmarks/$$(date -u +%F).json
 
 bench-events: ## a dispatcher over a backlog: a million events to a file, webhooks of 50 ms; events a second, peak memory
 	@go test -timeout 30m -run '^$$' -bench '^BenchmarkABacklogIsDelivered$$' -benchtime 1x ./local/llm-proxy
