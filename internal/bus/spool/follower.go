@@ -18,9 +18,10 @@ import (
 )
 
 const (
-	pollEvery = 50 * time.Millisecond  // how soon the events of another process are seen
-	gatherFor = 100 * time.Millisecond // what this process publishes within this time is read together: a read, a delivery and a commit cost more than an event
-	readBytes = 1 << 20                // of records; a Read that has more returns, whatever its maximum. Their bodies are in memory at once
+	pollEvery     = 50 * time.Millisecond  // how soon the events of another process are seen
+	pollToldEvery = time.Second            // ... by a follower that is told of its own process's; each look wakes a processor and reads the folder
+	gatherFor     = 100 * time.Millisecond // what this process publishes within this time is read together: a read, a delivery and a commit cost more than an event
+	readBytes     = 1 << 20                // of records; a Read that has more returns, whatever its maximum. Their bodies are in memory at once
 )
 
 var followerName = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
@@ -32,7 +33,7 @@ type Follower struct {
 	lock      *os.File
 	log       *zap.Logger
 	spool     *Spool        // of this process, if it tells of its events
-	poll      time.Duration // pollEvery
+	poll      time.Duration // pollEvery or pollToldEvery
 	gather    time.Duration // gatherFor
 	preview   func(*llmproxy.Event)
 

@@ -254,7 +254,7 @@ func (s *Spool) Follow(name string) (*Follower, error) {
 	if err != nil {
 		return nil, err
 	}
-	f.spool = s
+	f.spool, f.poll = s, pollToldEvery
 	return f, nil
 }
 
