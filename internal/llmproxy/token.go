@@ -81,8 +81,8 @@ type Gate struct {
 }
 
 // Refusal says why a spend at now with a secret of this hash is refused, or nil if it is not: [ErrNotFound] for another secret,
-// then [ErrRevoked], [ErrExpired], [ErrExhausted] or a [*RateLimitError]. Stores decide with one atomic statement and ask here for
-// the reason; a project that is gone, inactive or of a later epoch is [Project.Refusal]'s.
+// then [ErrRevoked], [ErrExpired], [ErrExhausted] or a [*RateLimitError]. A store asks while nobody
+// else can write the row, or asks for the reason after a conditional write was refused; a project that is gone, inactive or of a later epoch is [Project.Refusal]'s.
 func (g *Gate) Refusal(hash TokenHash, now time.Time) error {
 	current := subtle.ConstantTimeCompare(hash[:], g.Hash[:]) == 1
 	previous := subtle.ConstantTimeCompare(hash[:], g.PreviousHash[:]) == 1 && now.Before(g.PreviousUntil)
@@ -99,6 +99,17 @@ func (g *Gate) Refusal(hash TokenHash, now time.Time) error {
 		return &RateLimitError{RetryAfter: time.Unix((g.WindowHour+1)*3600, 0).Sub(now)}
 	}
 	return nil
+}
+
+// Count counts a spend at now that is not refused. One that is late counts in the window that has begun since: there is one window, and to
+// go back would empty it. Times are kept in milliseconds.
+func (g *Gate) Count(now time.Time) {
+	g.RequestCount++
+	g.LastUsedAt = time.UnixMilli(now.UnixMilli()).UTC()
+	if !g.inWindow(now) {
+		g.WindowHour, g.WindowCount = HourOf(now), 0
+	}
+	g.WindowCount++
 }
 
 // inWindow reports whether a spend at now counts in the window: in its own hour, or late, where the next one has begun already. A window

@@ -147,6 +147,28 @@ func TestGateRefusesInOrder(t *testing.T) {
 	require.Equal(t, time.Hour+time.Second, limit.RetryAfter)
 }
 
+func TestACountedSpendIsInOneWindow(t *testing.T) {
+	hour := llmproxy.HourOf(noon)
+	for _, c := range []struct {
+		name              string
+		window, count     int64
+		wantWindow, wants int64
+	}{
+		{"its own", hour, 2, hour, 3},
+		{"that of an hour before is over", hour - 1, 7, hour, 1},
+		{"it is late, and counts where others do by now", hour + 1, 7, hour + 1, 8},
+		{"one that a wrong clock left", hour + 2, 7, hour, 1},
+		{"the first of all", 0, 0, hour, 1},
+	} {
+		g := llmproxy.Gate{Token: llmproxy.Token{RequestCount: 9, WindowHour: c.window, WindowCount: c.count}}
+		g.Count(noon.Add(1500 * time.Microsecond))
+		require.Equal(t, c.wantWindow, g.WindowHour, c.name)
+		require.Equal(t, c.wants, g.WindowCount, c.name)
+		require.EqualValues(t, 10, g.RequestCount)
+		require.Equal(t, noon.Add(time.Millisecond), g.LastUsedAt, "as databases keep it")
+	}
+}
+
 func TestProjectRefusesItsTokens(t *testing.T) {
 	p := llmproxy.Project{Active: true, Epoch: 2}
 	require.NoError(t, p.Refusal(2))

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/stretchr/testify/require"
-	"zombiezen.com/go/sqlite"
 	"zombiezen.com/go/sqlite/sqlitex"
 
 	"github.com/sofatutor/llm-proxy/internal/llmproxy"
@@ -16,16 +15,12 @@ import (
 // for others before, counts nothing, and the next one after the lock is gone finds all in order.
 func TestADatabaseThatAnotherProcessKeepsIsUnavailable(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "t.db")
-	s, err := Open(t.Context(), Config{Path: path})
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, s.Close()) })
-	other, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
-	require.NoError(t, err)
-	t.Cleanup(func() { require.NoError(t, other.Close()) })
+	s := openAt(t, path)
+	other := connect(t, path)
 	id, hash, now := llmproxy.NewTokenID(time.Now()), llmproxy.HashTokenSecret("x"), time.Now()
 
 	require.NoError(t, sqlitex.ExecuteTransient(other, "BEGIN IMMEDIATE", nil))
-	_, _, err = s.Spend(t.Context(), id, hash, now)
+	_, _, err := s.Spend(t.Context(), id, hash, now)
 	require.ErrorIs(t, err, llmproxy.ErrUnavailable)
 
 	late := &spendRequest{id: id, hash: hash, now: now, due: time.Now()} // it waited behind the first

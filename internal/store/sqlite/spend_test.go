@@ -17,10 +17,10 @@ func TestASpendThatPanicsHoldsUpNoOther(t *testing.T) {
 	t.Cleanup(func() { require.NoError(t, s.Close()) })
 	now := time.Now()
 	id := llmproxy.NewTokenID(now)
-	gate := s.spends.gate
-	s.spends.gate = nil
+	read := s.spends.teller.read
+	s.spends.teller.read = nil
 	require.Panics(t, func() { _, _, _ = s.Spend(t.Context(), id, llmproxy.TokenHash{}, now) })
-	s.spends.gate = gate
+	s.spends.teller.read = read
 	_, _, err = s.Spend(t.Context(), id, llmproxy.TokenHash{}, now)
 	require.ErrorIs(t, err, llmproxy.ErrNotFound)
 }

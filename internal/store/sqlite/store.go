@@ -326,8 +326,11 @@ func (s *Store) checkpointLoop(ctx context.Context) {
 	}
 }
 
-// checkpoint moves the log into the database where it has grown.
+// checkpoint moves the log into the database where it has grown. A state that somebody holds can be neither moved past nor overwritten.
 func (s *Store) checkpoint(ctx context.Context) (err error) {
+	if err := s.spends.letGo(); err != nil {
+		return err
+	}
 	info, err := os.Stat(s.path + "-wal")
 	if errors.Is(err, fs.ErrNotExist) || err == nil && info.Size() < checkpointAt {
 		return nil
@@ -338,6 +341,11 @@ func (s *Store) checkpoint(ctx context.Context) (err error) {
 	if info.Size() >= checkpointHard {
 		s.turn <- struct{}{}
 		defer func() { <-s.turn }()
+		if err := s.spends.teller.letGo(); err != nil {
+			return err
+		}
+	} else {
+		defer func() { err = errors.Join(err, s.spends.letGo()) }()
 	}
 	conn, err := sql.Open("sqlite", dsn(s.path, spendBusy, "synchronous(NORMAL)"))
 	if err != nil {

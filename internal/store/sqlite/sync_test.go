@@ -17,7 +17,7 @@ func TestSpendsAreSyncedToTheDiskWhereAskedAndChangesAlways(t *testing.T) {
 		t.Cleanup(func() { require.NoError(t, s.Close()) })
 
 		var spends int64
-		require.NoError(t, sqlitex.ExecuteTransient(s.spends.conn, "PRAGMA synchronous", &sqlitex.ExecOptions{ResultFunc: func(row *sqlite.Stmt) error {
+		require.NoError(t, sqlitex.ExecuteTransient(s.spends.teller.conn, "PRAGMA synchronous", &sqlitex.ExecOptions{ResultFunc: func(row *sqlite.Stmt) error {
 			spends = row.ColumnInt64(0)
 			return nil
 		}}))
