@@ -81,8 +81,9 @@ type Gate struct {
 }
 
 // Refusal says why a spend at now with a secret of this hash is refused, or nil if it is not: [ErrNotFound] for another secret,
-// then [ErrRevoked], [ErrExpired], [ErrExhausted] or a [*RateLimitError]. A store asks while nobody
-// else can write the row, or asks for the reason after a conditional write was refused; a project that is gone, inactive or of a later epoch is [Project.Refusal]'s.
+// then [ErrRevoked], [ErrExpired], [ErrExhausted] or a [*RateLimitError]. A store asks while nobody else
+// can write the row, or asks for the reason after a conditional write was refused; a project that is gone, inactive or of a later epoch
+// is [Project.Refusal]'s.
 func (g *Gate) Refusal(hash TokenHash, now time.Time) error {
 	current := subtle.ConstantTimeCompare(hash[:], g.Hash[:]) == 1
 	previous := subtle.ConstantTimeCompare(hash[:], g.PreviousHash[:]) == 1 && now.Before(g.PreviousUntil)
