@@ -34,12 +34,16 @@ type conn struct {
 	out      []byte // what is to be written
 	posted   bool   // the last request was a POST
 
-	watch *time.Timer   // starts the watching of a request that takes long
+	// watch starts the watching of a request that takes long. It is not stopped with each request, and set again for the next: to be the
+	// earliest of all timers each time would wake a processor for each request.
+	watch *time.Timer
 	ended chan struct{} // that watching has ended, where somebody waits for it
 
 	mu       sync.Mutex
-	idle     bool // between two requests
-	serving  bool // a handler runs
+	idle     bool      // between two requests
+	serving  bool      // a handler runs
+	armed    bool      // watch will fire
+	began    time.Time // the last request
 	body     *body
 	watching bool // a read for the byte after the request is under way
 	stopping bool // that read is to end
@@ -58,6 +62,11 @@ func newConn(l *Listener, rwc net.Conn) *conn {
 func (c *conn) serve() {
 	defer c.l.end(c)
 	defer c.cancel()
+	defer func() {
+		if c.watch != nil {
+			c.watch.Stop()
+		}
+	}()
 	ours := true
 	defer func() {
 		if ours { // also where a handler has ended its goroutine
@@ -223,11 +232,19 @@ func (c *conn) handle(w *response, r *http.Request) (returned bool) {
 func (c *conn) begin(b *body) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.serving, c.body = true, b
+	c.serving, c.body, c.began = true, b, time.Now()
+	if !c.armed {
+		c.arm(c.l.cfg.WatchAfter)
+	}
+}
+
+// arm has the timer fire after a time. It is called with mu held.
+func (c *conn) arm(after time.Duration) {
+	c.armed = true
 	if c.watch == nil {
-		c.watch = time.AfterFunc(c.l.cfg.WatchAfter, c.watchClient)
+		c.watch = time.AfterFunc(after, c.watchClient)
 	} else {
-		c.watch.Reset(c.l.cfg.WatchAfter)
+		c.watch.Reset(after)
 	}
 }
 
@@ -236,11 +253,17 @@ func (c *conn) begin(b *body) {
 func (c *conn) watchClient() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
+	c.armed = false
+	if !c.serving || c.watching || c.extra {
+		return
+	}
+	left := c.l.cfg.WatchAfter - time.Since(c.began) // it was armed for a request before
 	switch {
-	case !c.serving || c.watching || c.extra:
+	case left > 0:
+		c.arm(left)
 		return
 	case !c.body.ended():
-		c.watch.Reset(c.l.cfg.WatchAfter)
+		c.arm(c.l.cfg.WatchAfter)
 		return
 	case c.from < c.to:
 		return // the next request has begun to come
@@ -262,7 +285,6 @@ func (c *conn) watchClient() {
 
 // stopWatching ends what watchClient does.
 func (c *conn) stopWatching() {
-	c.watch.Stop()
 	c.mu.Lock()
 	c.serving = false
 	watching := c.watching
