@@ -31,6 +31,9 @@ func events(head, tail []byte) iter.Seq2[event, error] {
 			}
 			rest = behind
 		}
+		if len(rest) == 0 && len(tail) == 0 {
+			return
+		}
 		begun := ""
 		if len(rest) < len(head) {
 			begun = ":\n" // a mark of the byte order is none within a stream

@@ -20,7 +20,7 @@ import (
 const (
 	pollEvery     = 50 * time.Millisecond  // how soon the events of another process are seen
 	pollToldEvery = time.Second            // ... by a follower that is told of its own process's; each look wakes a processor and reads the folder
-	gatherFor     = 100 * time.Millisecond // what this process publishes within this time is read together: a read, a delivery and a commit cost more than an event
+	gatherFor     = 250 * time.Millisecond // what this process publishes within this time is read together: a read, a delivery and a commit cost more than an event
 	readBytes     = 1 << 20                // of records; a Read that has more returns, whatever its maximum. Their bodies are in memory at once
 )
 

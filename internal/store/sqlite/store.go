@@ -43,6 +43,8 @@ type Store struct {
 	// ledgerReaders read usage: rows come without the driver's detours.
 	ledgerReaders *sqlitex.Pool
 	audited       chan struct{} // see AuditStored
+	moving        sync.Mutex
+	mover         *zombie.Conn // moves the log into the database, one at a time; nil until it has to
 	stop          context.CancelFunc
 	stopped       sync.WaitGroup
 
@@ -236,6 +238,9 @@ func (s *Store) closeConnections() error {
 	if s.ledgerReaders != nil {
 		errs = append(errs, s.ledgerReaders.Close())
 	}
+	if s.mover != nil {
+		errs = append(errs, s.mover.Close())
+	}
 	if s.readers != nil {
 		errs = append(errs, s.readers.Close())
 	}
@@ -347,11 +352,14 @@ func (s *Store) checkpoint(ctx context.Context) (err error) {
 	} else {
 		defer func() { err = errors.Join(err, s.spends.letGo()) }()
 	}
-	conn, err := sql.Open("sqlite", dsn(s.path, spendBusy, "synchronous(NORMAL)"))
-	if err != nil {
-		return err
+	s.moving.Lock()
+	defer s.moving.Unlock()
+	if s.mover == nil {
+		if s.mover, err = zombie.OpenConn(s.path, zombie.OpenReadWrite); err != nil {
+			return err
+		}
+		s.mover.SetBusyTimeout(spendBusy)
 	}
-	defer func() { err = errors.Join(err, conn.Close()) }()
-	_, err = conn.ExecContext(ctx, `PRAGMA wal_checkpoint(PASSIVE)`)
-	return err
+	s.mover.SetInterrupt(ctx.Done())
+	return sqlitex.ExecuteTransient(s.mover, `PRAGMA wal_checkpoint(PASSIVE)`, nil)
 }
