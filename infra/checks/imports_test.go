@@ -29,7 +29,7 @@ var featuresAndAdapters = []string{
 }
 
 // shared are the packages that features and adapters stand on.
-var shared = []string{"internal/emf", "internal/usage", "internal/provider", "internal/llmproxy"}
+var shared = []string{"internal/emf", "internal/usage", "internal/provider", "internal/rawio", "internal/llmproxy"}
 
 const awsHTTP = "internal/awshttp"
 

@@ -10,6 +10,8 @@ import (
 	"runtime/debug"
 	"sync"
 	"time"
+
+	"github.com/sofatutor/llm-proxy/internal/rawio"
 )
 
 // headSpace is the space for a head and what comes with it. A longer head is not plain.
@@ -53,7 +55,7 @@ type conn struct {
 }
 
 func newConn(l *Listener, rwc net.Conn) *conn {
-	c := &conn{l: l, rwc: rwc, remote: rwc.RemoteAddr().String(), buf: make([]byte, headSpace), idle: true, ended: make(chan struct{}, 1)}
+	c := &conn{l: l, rwc: rawio.Wrap(rwc), remote: rwc.RemoteAddr().String(), buf: make([]byte, headSpace), idle: true, ended: make(chan struct{}, 1)}
 	c.ctx, c.cancel = context.WithCancel(context.WithValue(l.cfg.BaseContext, http.LocalAddrContextKey, rwc.LocalAddr()))
 	return c
 }

@@ -11,6 +11,8 @@ import (
 	"os"
 	"sync"
 	"time"
+
+	"github.com/sofatutor/llm-proxy/internal/rawio"
 )
 
 // Config says where a [Client] connects and what it keeps.
@@ -210,6 +212,7 @@ func (c *Client) dial(ctx context.Context) (*conn, error) {
 	if err != nil {
 		return nil, err
 	}
+	raw = rawio.Wrap(raw)
 	conn := &conn{Conn: raw, alive: aliveCheck(raw), budget: math.MaxInt64}
 	if c.cfg.TLS != nil {
 		secured := tls.Client(raw, c.cfg.TLS)

@@ -87,6 +87,11 @@ func (a *account) refusal(hash llmproxy.TokenHash, now time.Time) error {
 	return a.project.Refusal(a.Epoch)
 }
 
+func (a *account) admits(r *spendRequest) bool {
+	err := a.refusal(r.hash, r.now)
+	return err == nil
+}
+
 // openTeller opens the connection. It goes past database/sql, which would allocate some forty times for each spend.
 func openTeller(path string, fullSync bool) (*teller, error) {
 	conn, err := sqlite.OpenConn(path, sqlite.OpenReadWrite)
@@ -148,7 +153,7 @@ func (t *teller) transact(batch []*spendRequest) (err error) {
 		}
 	}()
 	if t.holding && len(batch) == 1 {
-		if a := t.accounts[batch[0].id]; a != nil && a.refusal(batch[0].hash, batch[0].now) == nil { // the one statement is the transaction
+		if a := t.accounts[batch[0].id]; a != nil && a.admits(batch[0]) { // the one statement is the transaction
 			err = t.admit(batch[0], a)
 			done = err == nil
 			return err
