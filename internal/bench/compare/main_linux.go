@@ -1,6 +1,6 @@
 // Command compare measures what a request costs through llm-proxy, beside the same request sent directly, through a bare
-// httputil.ReverseProxy and through nginx where it is installed. All run in one process tree on loopback, in interleaved rounds; the
-// median of the rounds is printed as a table and written as JSON.
+// httputil.ReverseProxy and through nginx where it is installed. All run in one process tree on loopback, in rounds in which each load goes through
+// each way before the next load; the medians of the rounds are printed as a table and written as JSON.
 package main
 
 import (
@@ -35,6 +35,7 @@ func fatal(err error) {
 // settings of a run.
 type settings struct {
 	binary  string
+	before  string
 	rounds  int
 	slice   time.Duration
 	out     string
@@ -46,8 +47,9 @@ func run(ctx context.Context, args []string) error {
 	var s settings
 	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
 	flags.StringVar(&s.binary, "binary", "bin/llm-proxy", "the llm-proxy to measure")
-	flags.IntVar(&s.rounds, "rounds", 5, "interleaved rounds; the median is reported")
-	flags.DurationVar(&s.slice, "slice", 1500*time.Millisecond, "how long each load runs in a round")
+	flags.StringVar(&s.before, "before", "", "another llm-proxy to measure beside it, as that of before a change")
+	flags.IntVar(&s.rounds, "rounds", 9, "interleaved rounds; the median is reported")
+	flags.DurationVar(&s.slice, "slice", time.Second, "how long each load runs in a round")
 	flags.IntVar(&s.streams, "streams", 1000, "event streams held open for the memory figure")
 	flags.BoolVar(&s.ledger, "ledger", false, "keep the ledger of usage too")
 	flags.StringVar(&s.out, "out", "", "file for the results as JSON")

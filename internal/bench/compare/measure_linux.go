@@ -5,40 +5,10 @@ import (
 	"fmt"
 	"os"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/sofatutor/llm-proxy/internal/bench"
 )
-
-// The workloads. Each has a path of its own, by which the upstream knows it.
-var (
-	chat = bench.Workload{
-		Path:   "/v1/chat/completions",
-		Body:   []byte(`{"model":"gpt-4o","messages":[{"role":"user","content":"` + strings.Repeat("word ", 85) + `"}]}`),
-		Answer: []byte(`{"id":"chatcmpl-bench","object":"chat.completion","created":1795350914,"model":"gpt-4o-2024-08-06","choices":[{"index":0,"message":{"role":"assistant","content":"` + strings.Repeat("word ", 160) + `"},"finish_reason":"stop"}],"usage":{"prompt_tokens":90,"completion_tokens":160,"total_tokens":250}}`),
-	}
-	stream = bench.Workload{
-		Path: "/v1/streams/chat/completions", Body: []byte(`{"model":"gpt-4o","stream":true,"messages":[{"role":"user","content":"hello"}]}`), Events: 43, EventEvery: 10 * time.Millisecond,
-	}
-	large = bench.Workload{
-		Path: "/v1/completions", Body: []byte(`{"model":"gpt-4o","prompt":"` + strings.Repeat("word ", 40_000) + `"}`), Answer: chat.Answer,
-	}
-	held = bench.Workload{Path: "/v1/embeddings", Body: []byte(`{"stream":true}`), Events: 1, Hold: true}
-)
-
-// figures of one peer in one round. Times are µs.
-type figures struct {
-	SeqCPU     float64 `json:"seq_cpu_us"`
-	SatCPU     float64 `json:"sat_cpu_us"`
-	SatRate    float64 `json:"sat_per_second"`
-	LargeCPU   float64 `json:"prompt_200k_cpu_us"`
-	PacedP50   float64 `json:"paced_200_p50_us"`
-	PacedP99   float64 `json:"paced_200_p99_us"`
-	StreamCPU  float64 `json:"stream_cpu_us"`
-	FirstByte  float64 `json:"stream_first_byte_p50_us"`
-	ChunkDelay float64 `json:"stream_chunk_delay_p50_us"`
-}
 
 // result is what is reported of one peer: medians over the rounds, and what is measured once.
 type result struct {
@@ -50,6 +20,10 @@ type result struct {
 	Errors    int64   `json:"errors"`
 	Changed   int64   `json:"changed"`
 	figures           // medians
+	// Added are medians of what latencies are above the direct way's in the same round, Ratios those of the rounds' ratios to the bare
+	// proxy's, of what is added where it is a latency.
+	Added     map[string]float64 `json:"added_us,omitempty"`
+	Ratios    map[string]float64 `json:"x_bare,omitempty"`
 	perRound  []figures
 	lastError error
 }
@@ -77,94 +51,139 @@ func measure(ctx context.Context, s settings, work string) (*report, error) {
 	defer stopPeers(peers)
 
 	r := &report{Date: time.Now().UTC().Format(time.DateOnly), Machine: bench.Machine(), Rounds: s.rounds, Streams: s.streams}
-	for _, p := range peers {
-		res := &result{Name: p.name, StartMS: float64(p.started.Microseconds()) / 1000}
+	measured := make([]*measurement, len(peers))
+	for i, p := range peers {
+		res := &result{Name: p.name, StartMS: float64(p.started.Microseconds()) / 1000, perRound: make([]figures, s.rounds)}
 		if res.IdleMB, err = megabytes(p); err != nil {
 			return nil, err
 		}
 		r.Results = append(r.Results, res)
+		measured[i] = &measurement{peer: p, result: res}
 	}
+	if err := rounds(ctx, s, measured, upstream); err != nil {
+		return nil, err
+	}
+	for i, p := range peers {
+		if err := measureMemory(p, s, r.Results[i]); err != nil {
+			return nil, err
+		}
+	}
+	r.summarize()
+	return r, nil
+}
+
+// rounds takes each load through each peer before the next load, so that what is compared is measured within seconds, and begins with
+// another peer each time, so that none always comes after the same one.
+func rounds(ctx context.Context, s settings, measured []*measurement, upstream *bench.Upstream) error {
 	for round := range s.rounds + 1 {
-		for i, p := range peers {
-			if err := ctx.Err(); err != nil {
-				return nil, err
-			}
-			fmt.Fprintf(os.Stderr, "\rround %d of %d: %-20s", round, s.rounds, p.name)
-			changedBefore := upstream.Changed.Load()
-			f, err := r.Results[i].round(ctx, p, s)
-			if err != nil {
-				return nil, err
-			}
-			r.Results[i].Changed += upstream.Changed.Load() - changedBefore
-			if round > 0 { // the first one warms up
-				r.Results[i].perRound = append(r.Results[i].perRound, f)
+		for _, l := range loads {
+			for i := range measured {
+				m := measured[(i+round)%len(measured)]
+				if err := ctx.Err(); err != nil {
+					return err
+				}
+				fmt.Fprintf(os.Stderr, "\rround %d of %d: %-6s %-20s", round, s.rounds, l.name, m.peer.name)
+				into := &figures{} // the first round warms up
+				if round > 0 {
+					into = &m.result.perRound[round-1]
+				}
+				changedBefore := upstream.Changed.Load()
+				if err := m.slice(ctx, l, s.slice, into); err != nil {
+					return err
+				}
+				m.result.Changed += upstream.Changed.Load() - changedBefore
+				if err := settle(measured, aftermath); err != nil {
+					return err
+				}
 			}
 		}
 	}
 	fmt.Fprint(os.Stderr, "\r\033[K")
-	for i, p := range peers {
-		res := r.Results[i]
-		if res.LoadedMB, err = megabytes(p); err != nil {
-			return nil, err
-		}
-		res.figures = medians(res.perRound)
-		if p.process == nil {
-			continue
-		}
-		streams, err := bench.OpenStreams(p.target, held, s.streams)
-		if err != nil {
-			return nil, fmt.Errorf("%s: open %d streams: %w", p.name, s.streams, err)
-		}
-		res.StreamsMB, err = megabytes(p)
-		streams.Close()
-		if err != nil {
-			return nil, err
-		}
-	}
-	return r, nil
+	time.Sleep(aftermath)
+	return settle(measured, 0)
 }
 
-// round takes one round of one peer.
-func (res *result) round(ctx context.Context, p *peer, s settings) (figures, error) {
-	var f figures
+// settle takes the account of those whose last load has ended so long ago.
+func settle(measured []*measurement, ago time.Duration) error {
+	for _, m := range measured {
+		if m.last == nil || time.Since(m.ended) < ago {
+			continue
+		}
+		if err := m.account(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// aftermath is how long what a load leaves to be done behind it takes: events to deliver, a log to move into its database.
+const aftermath = 1500 * time.Millisecond
+
+// measurement is one peer under measurement.
+type measurement struct {
+	peer   *peer
+	result *result
+	before time.Duration                 // processor time when the last load began
+	ended  time.Time                     // when it ended
+	last   func(processor time.Duration) // takes what it cost; nil once it has
+}
+
+// slice takes one load through the peer for a while.
+func (m *measurement) slice(ctx context.Context, l load, d time.Duration, into *figures) error {
+	if m.last != nil {
+		if err := m.account(); err != nil {
+			return err
+		}
+	}
 	var err error
-	load := func(run func() *bench.Load) (*bench.Load, float64) {
-		if err != nil {
-			return nil, 0
-		}
-		var before, after time.Duration
-		if p.process != nil {
-			before, err = p.process.CPU()
-		}
-		l := run()
-		if p.process != nil && err == nil {
-			after, err = p.process.CPU()
-		}
-		res.Errors += l.Errors
-		res.Changed += l.Changed
-		if l.LastError != nil {
-			res.lastError = l.LastError
-		}
-		if l.Requests == 0 {
-			return l, 0
-		}
-		return l, float64((after - before).Microseconds()) / float64(l.Requests)
+	if m.before, err = m.processor(); err != nil {
+		return err
 	}
-	_, f.SeqCPU = load(func() *bench.Load { return bench.Saturate(ctx, p.target, chat, 1, s.slice) })
-	sat, cpu := load(func() *bench.Load { return bench.Saturate(ctx, p.target, chat, 32, s.slice) })
-	_, f.LargeCPU = load(func() *bench.Load { return bench.Saturate(ctx, p.target, large, 1, s.slice) })
-	paced, _ := load(func() *bench.Load { return bench.Pace(ctx, p.target, chat, 4, 200, s.slice) })
-	streamed, streamCPU := load(func() *bench.Load {
-		return bench.Count(ctx, p.target, stream, 50, max(1, int(s.slice/(500*time.Millisecond))))
-	})
+	came := l.run(ctx, m.peer.target, d)
+	m.ended = time.Now()
+	m.result.Errors += came.Errors
+	m.result.Changed += came.Changed
+	if came.LastError != nil {
+		m.result.lastError = came.LastError
+	}
+	m.last = func(processor time.Duration) {
+		l.note(into, came, float64(processor)/float64(time.Microsecond)/float64(max(1, came.Requests)))
+	}
+	return nil
+}
+
+// account charges the last load with all that the peer has used of the processor since it began, thus also with what it did afterwards,
+// while others were measured.
+func (m *measurement) account() error {
+	now, err := m.processor()
 	if err != nil {
-		return f, err
+		return err
 	}
-	f.SatCPU, f.SatRate = cpu, float64(sat.Requests)/sat.Elapsed.Seconds()
-	f.PacedP50, f.PacedP99 = float64(paced.Latency.ValueAtQuantile(50)), float64(paced.Latency.ValueAtQuantile(99))
-	f.StreamCPU = streamCPU
-	f.FirstByte, f.ChunkDelay = float64(streamed.FirstByte.ValueAtQuantile(50)), float64(streamed.Delay.ValueAtQuantile(50))
-	return f, nil
+	m.last(now - m.before)
+	m.last = nil
+	return nil
+}
+
+// processor is the processor time that the peer has used; the direct way uses none.
+func (m *measurement) processor() (time.Duration, error) {
+	if m.peer.process == nil {
+		return 0, nil
+	}
+	return m.peer.process.CPU()
+}
+
+// measureMemory reads what a peer takes after all loads, and with many streams open.
+func measureMemory(p *peer, s settings, res *result) (err error) {
+	if res.LoadedMB, err = megabytes(p); err != nil || p.process == nil {
+		return err
+	}
+	streams, err := bench.OpenStreams(p.target, held, s.streams)
+	if err != nil {
+		return fmt.Errorf("%s: open %d streams: %w", p.name, s.streams, err)
+	}
+	defer streams.Close()
+	res.StreamsMB, err = megabytes(p)
+	return err
 }
 
 func megabytes(p *peer) (float64, error) {
@@ -175,28 +194,11 @@ func megabytes(p *peer) (float64, error) {
 	return float64(rss) / (1 << 20), err
 }
 
-// medians takes each figure's median over the rounds.
-func medians(rounds []figures) figures {
-	median := func(of func(figures) float64) float64 {
-		values := make([]float64, len(rounds))
-		for i, f := range rounds {
-			values[i] = of(f)
-		}
-		slices.Sort(values)
-		if len(values) == 0 {
-			return 0
-		}
-		return values[len(values)/2]
+// median of no values is 0.
+func median(values []float64) float64 {
+	if len(values) == 0 {
+		return 0
 	}
-	return figures{
-		SeqCPU:     median(func(f figures) float64 { return f.SeqCPU }),
-		SatCPU:     median(func(f figures) float64 { return f.SatCPU }),
-		SatRate:    median(func(f figures) float64 { return f.SatRate }),
-		LargeCPU:   median(func(f figures) float64 { return f.LargeCPU }),
-		PacedP50:   median(func(f figures) float64 { return f.PacedP50 }),
-		PacedP99:   median(func(f figures) float64 { return f.PacedP99 }),
-		StreamCPU:  median(func(f figures) float64 { return f.StreamCPU }),
-		FirstByte:  median(func(f figures) float64 { return f.FirstByte }),
-		ChunkDelay: median(func(f figures) float64 { return f.ChunkDelay }),
-	}
+	slices.Sort(values)
+	return values[len(values)/2]
 }

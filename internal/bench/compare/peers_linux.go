@@ -27,8 +27,8 @@ type peer struct {
 
 // startPeers brings up all ways that this machine has. The order is that of the table.
 func startPeers(ctx context.Context, s settings, upstream, work string) ([]*peer, error) {
-	peers := []*peer{{name: "direct", target: bench.Target{Addr: upstream, Token: "direct"}}}
-	for _, start := range []func(context.Context, settings, string, string) (*peer, error){startBare, startNginx, startOurs} {
+	peers := []*peer{{name: directName, target: bench.Target{Addr: upstream, Token: "direct"}}}
+	for _, start := range []func(context.Context, settings, string, string) (*peer, error){startBare, startNginx, startOurs, startBefore} {
 		p, err := start(ctx, s, upstream, work)
 		if err != nil {
 			stopPeers(peers)
@@ -59,7 +59,7 @@ func startBare(ctx context.Context, _ settings, upstream, _ string) (*peer, erro
 	if err != nil {
 		return nil, err
 	}
-	return startPeer(ctx, "bare ReverseProxy", bench.Target{Addr: addr, Token: "bare"}, func() *exec.Cmd {
+	return startPeer(ctx, bareName, bench.Target{Addr: addr, Token: "bare"}, func() *exec.Cmd {
 		return exec.CommandContext(ctx, self, "bare", addr, upstream) //nolint:gosec // itself
 	})
 }
@@ -115,7 +115,19 @@ http {
 
 // startOurs sets a project and a token with limits up and starts the server: SQLite on disk, events and their log on, the ledger if asked for.
 func startOurs(ctx context.Context, s settings, upstream, work string) (*peer, error) {
-	dir := filepath.Join(work, "llm-proxy")
+	return startProgram(ctx, s, "llm-proxy", s.binary, upstream, work)
+}
+
+// startBefore starts the program that ours is compared with, if there is one.
+func startBefore(ctx context.Context, s settings, upstream, work string) (*peer, error) {
+	if s.before == "" {
+		return nil, nil //nolint:nilnil // no such peer
+	}
+	return startProgram(ctx, s, "before", s.before, upstream, work)
+}
+
+func startProgram(ctx context.Context, s settings, name, binary, upstream, work string) (*peer, error) {
+	dir := filepath.Join(work, name)
 	if err := os.Mkdir(dir, 0o700); err != nil {
 		return nil, err
 	}
@@ -127,23 +139,23 @@ func startOurs(ctx context.Context, s settings, upstream, work string) (*peer, e
 	if err := os.WriteFile(key, []byte("sk-fake-key-of-the-benchmark\n"), 0o600); err != nil {
 		return nil, err
 	}
-	setup := exec.CommandContext(ctx, s.binary, "setup", "--non-interactive", "--db", db, "--providers", providers, "--project", "bench", "--api-key-file", key, //nolint:gosec // the binary to measure
+	setup := exec.CommandContext(ctx, binary, "setup", "--non-interactive", "--db", db, "--providers", providers, "--project", "bench", "--api-key-file", key, //nolint:gosec // the binary to measure
 		"--max-requests", "1000000000", "--requests-per-hour", "1000000000", "--duration-minutes", "600", "--json")
 	setup.Stderr = os.Stderr
 	out, err := setup.Output()
 	if err != nil {
-		return nil, fmt.Errorf("%s setup: %w", s.binary, err)
+		return nil, fmt.Errorf("%s setup: %w", binary, err)
 	}
 	var made struct{ Token string }
 	if err := json.Unmarshal(out, &made); err != nil {
-		return nil, fmt.Errorf("%s setup printed %q: %w", s.binary, out, err)
+		return nil, fmt.Errorf("%s setup printed %q: %w", binary, out, err)
 	}
 	addr, err := freeAddr()
 	if err != nil {
 		return nil, err
 	}
-	return startPeer(ctx, "llm-proxy", bench.Target{Addr: addr, Token: made.Token}, func() *exec.Cmd {
-		cmd := exec.CommandContext(ctx, s.binary, "server", "--addr", addr, "--db", db, "--providers", providers, "--file-event-log", filepath.Join(dir, "events.jsonl")) //nolint:gosec // the binary to measure
+	return startPeer(ctx, name, bench.Target{Addr: addr, Token: made.Token}, func() *exec.Cmd {
+		cmd := exec.CommandContext(ctx, binary, "server", "--addr", addr, "--db", db, "--providers", providers, "--file-event-log", filepath.Join(dir, "events.jsonl")) //nolint:gosec // the binary to measure
 		cmd.Env = append(os.Environ(), "LLM_PROXY_METRICS_ADDR=127.0.0.1:0", "LLM_PROXY_MAX_CONCURRENT_PER_TOKEN=0", "LLM_PROXY_LOG_LEVEL=warn", fmt.Sprintf("LLM_PROXY_LEDGER=%t", s.ledger))
 		cmd.Stderr = os.Stderr
 		return cmd
