@@ -158,7 +158,17 @@ func (p *spender) run(batch []*spendRequest) {
 		p.teller.conn.SetBusyTimeout(left)
 		defer p.teller.conn.SetBusyTimeout(spendBusy)
 	}
-	if err := p.teller.spend(batch); err != nil {
+	decided := false
+	defer func() {
+		if !decided { // a panic: what was counted before it is taken back
+			for _, r := range batch {
+				r.token, r.project, r.err = llmproxy.Token{}, llmproxy.Project{}, errUndecided
+			}
+		}
+	}()
+	err := p.teller.spend(batch)
+	decided = true
+	if err != nil {
 		for _, r := range batch {
 			r.token, r.project, r.err = llmproxy.Token{}, llmproxy.Project{}, unavailable(err)
 		}

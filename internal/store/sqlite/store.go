@@ -312,8 +312,9 @@ func unavailable(err error) error {
 // The log in front of the database is moved into it beside the requests, never by one of them.
 const (
 	checkpointEvery = time.Second
-	checkpointAt    = 1 << 20  // bytes of log from which it is moved
-	checkpointHard  = 32 << 20 // bytes from which writers wait a moment, so that it can begin anew
+	checkpointAt    = 1 << 20               // bytes of log from which it is moved
+	checkpointHard  = 32 << 20              // bytes from which writers wait a moment, so that it can begin anew
+	checkpointBusy  = 20 * time.Millisecond // ... and how long at most, for those who read it or write
 )
 
 func (s *Store) checkpointLoop(ctx context.Context) {
@@ -343,7 +344,9 @@ func (s *Store) checkpoint(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
+	mode := "PASSIVE"
 	if info.Size() >= checkpointHard {
+		mode = "FULL" // another process's spends let go of their state too, or each would wait for the other's for ever
 		s.turn <- struct{}{}
 		defer func() { <-s.turn }()
 		if err := s.spends.teller.letGo(); err != nil {
@@ -358,8 +361,8 @@ func (s *Store) checkpoint(ctx context.Context) (err error) {
 		if s.mover, err = zombie.OpenConn(s.path, zombie.OpenReadWrite); err != nil {
 			return err
 		}
-		s.mover.SetBusyTimeout(spendBusy)
+		s.mover.SetBusyTimeout(checkpointBusy)
 	}
 	s.mover.SetInterrupt(ctx.Done())
-	return sqlitex.ExecuteTransient(s.mover, `PRAGMA wal_checkpoint(PASSIVE)`, nil)
+	return sqlitex.ExecuteTransient(s.mover, "PRAGMA wal_checkpoint("+mode+")", nil)
 }

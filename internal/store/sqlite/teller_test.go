@@ -128,3 +128,46 @@ func TestTheLogIsMovedThoughStatesAreHeld(t *testing.T) {
 		return frames < 10
 	}, 10*time.Second, 10*time.Millisecond, "the log begins anew")
 }
+
+// TestTheLogBeginsAnewBesideAnotherServersSpends: each of two servers holds a state nearly always, and the log must not wait for the one
+// moment at which neither does.
+func TestTheLogBeginsAnewBesideAnotherServersSpends(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "t.db")
+	s, other := openAt(t, path), openAt(t, path)
+	id, hash := storetest.AddToken(t, s, storetest.AddProject(t, s).ID)
+	spend := func(from *Store) error {
+		_, _, err := from.Spend(t.Context(), id, hash, storetest.Noon)
+		return err
+	}
+	require.NoError(t, spend(other))
+	for range checkpointHard/4096 + 100 {
+		require.NoError(t, spend(s))
+	}
+	stop, ended := make(chan struct{}), make(chan error, 1)
+	go func() {
+		var err error
+		for err == nil {
+			select {
+			case <-stop:
+				ended <- nil
+				return
+			case <-time.After(time.Millisecond):
+				err = spend(other)
+			}
+		}
+		ended <- err
+	}()
+	time.Sleep(20 * time.Millisecond) // the other one holds a state now
+	for range 20 {                    // one that is disturbed comes again a second later
+		require.NoError(t, s.checkpoint(t.Context()))
+	}
+	require.NoError(t, spend(s))
+	close(stop)
+	require.NoError(t, <-ended, "a spend waits for the move, and is not refused for it")
+	var frames int64
+	require.NoError(t, sqlitex.ExecuteTransient(connect(t, path), "PRAGMA wal_checkpoint(PASSIVE)", &sqlitex.ExecOptions{ResultFunc: func(row *sqlite.Stmt) error {
+		frames = row.ColumnInt64(1)
+		return nil
+	}}))
+	require.Less(t, frames, int64(checkpointHard/4096))
+}
