@@ -107,6 +107,7 @@ func (s *Spool) sealRetired() error {
 		}
 		s.mu.Lock()
 		s.retired = s.retired[1:]
+		s.wakeFollowers() // the next segment is read only once this one has ended
 		s.mu.Unlock()
 		if err := o.file.Close(); err != nil {
 			return err

@@ -165,6 +165,30 @@ func TestAFollowerInTheSameProcessNeedNotLook(t *testing.T) {
 	require.NoError(t, s.Close())
 }
 
+// TestAFollowerIsToldThatASegmentHasEnded: what came after it can be read only then, and may be the last event for long.
+func TestAFollowerIsToldThatASegmentHasEnded(t *testing.T) {
+	s, err := Open(Config{Dir: t.TempDir(), SegmentBytes: 1})
+	require.NoError(t, err)
+	f, err := s.Follow("file")
+	require.NoError(t, err)
+	f.poll, f.gather = time.Hour, 0
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	const all = 20
+	go func() {
+		for range all {
+			s.Publish(&llmproxy.Event{Path: "/v1/models"})
+		}
+	}()
+	for read := 0; read < all; {
+		events, err := f.Read(ctx, 1)
+		require.NoError(t, err, "%d events were read", read)
+		read += len(events)
+	}
+	require.NoError(t, f.Close())
+	require.NoError(t, s.Close())
+}
+
 func TestWhatComesOneByOneIsReadTogether(t *testing.T) {
 	s, err := Open(Config{Dir: t.TempDir()})
 	require.NoError(t, err)

@@ -229,14 +229,19 @@ func (s *Spool) publish(e *llmproxy.Event) (*os.File, error) {
 		if e.Audit == nil {
 			s.stats.Published++
 		}
-		if s.wake != nil {
-			close(s.wake)
-			s.wake = nil
-		}
+		s.wakeFollowers()
 	}
 	s.mu.Unlock()
 	s.putBack(d)
 	return f, err
+}
+
+// wakeFollowers has those of this process look. It is called with mu held.
+func (s *Spool) wakeFollowers() {
+	if s.wake != nil {
+		close(s.wake)
+		s.wake = nil
+	}
 }
 
 // Stats returns the counts and the health of the spool.
@@ -258,7 +263,7 @@ func (s *Spool) Follow(name string) (*Follower, error) {
 	return f, nil
 }
 
-// wakeup is closed when the next event is published.
+// wakeup is closed when the next event is published, or can be reached because the segment before its own is sealed.
 func (s *Spool) wakeup() <-chan struct{} {
 	s.mu.Lock()
 	defer s.mu.Unlock()
