@@ -65,6 +65,9 @@ func (c *conn) serve() {
 	defer c.l.end(c)
 	defer c.cancel()
 	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.serving = false // also where a handler has ended its goroutine
 		if c.watch != nil {
 			c.watch.Stop()
 		}

@@ -131,6 +131,7 @@ type measurement struct {
 // slice takes one load through the peer for a while.
 func (m *measurement) slice(ctx context.Context, l load, d time.Duration, into *figures) error {
 	if m.last != nil {
+		time.Sleep(time.Until(m.ended.Add(aftermath)))
 		if err := m.account(); err != nil {
 			return err
 		}
