@@ -230,9 +230,7 @@ func TestAnEventThatFailsTooOftenIsGivenUp(t *testing.T) {
 func TestDeadLettersThatCannotBeWrittenHoldTheBatch(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		path := filepath.Join(t.TempDir(), "later", "dead.jsonl")
-		id := request(1).ID
-		always := refuses(id)
-		dst := &scripted{answers: []answer{always, always, always, always, always, always, always, always, always, always, always, always}}
+		dst := &scripted{answers: slices.Repeat([]answer{refuses(request(1).ID)}, 200)} // more than tries, however short the random waits are
 		src := newSource(requests(2)...)
 		r := run(t, Config{Source: src, Destination: dst, DeadLetters: path, MaxBackoff: time.Second})
 		pass(3 * time.Second)
